@@ -1,0 +1,1 @@
+"""Bundle experiments: define, measure, judge, act."""

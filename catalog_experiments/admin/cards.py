@@ -1,0 +1,173 @@
+"""One experiment as a card: state, reason in words, variant rows, evidence meter, sparkline and the next step."""
+
+import datetime as dt
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from catalog_experiments.admin.charts import Forest, Meter, Sparkline, evidence_meter, forest, sparkline
+from catalog_experiments.admin.reasons import ACCEPTANCE_BOUNDS, next_step, reason_for
+from catalog_experiments.admin.wording import State, range_text, state_of, times_text, verdict_state
+from catalog_experiments.analysis import Report, VariantReport
+from catalog_experiments.models import Experiment, GuardrailEvaluation
+
+Verdicts = Mapping[str, Mapping[str, Any]]
+DailyAcceptance = Mapping[str, Sequence[tuple[dt.date, int, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class VariantRow:
+    """One line of a card's table; rates and lifts are fractions, `lift_note` says what stands in for an interval."""
+
+    key: str
+    name: str
+    offer: str
+    is_control: bool
+    exposed: int
+    sample: int
+    conversions: int
+    rate: float | None
+    lift: float | None
+    lift_note: str
+    forest: Forest | None
+    state: State | None
+    is_flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceGauge:
+    """How far the gravest bound is from its pause line."""
+
+    label: str
+    value: str
+    limit: str
+    meter: Meter
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Everything the control center shows of one experiment, worst first by `state.rank`."""
+
+    experiment: Experiment
+    state: State
+    reason: str
+    rows: tuple[VariantRow, ...]
+    gauge: EvidenceGauge | None
+    sparkline: Sparkline | None
+    limit: float | None
+    next_step: str
+    age: str
+    phase_number: int | None
+    computed_at: dt.datetime | None
+    evaluation: GuardrailEvaluation | None
+
+
+def build_card(
+    experiment: Experiment,
+    report: Report | None,
+    evaluation: GuardrailEvaluation | None,
+    daily: DailyAcceptance,
+    *,
+    now: dt.datetime,
+) -> Card:
+    """Turn an experiment, its report (None for a draft) and its newest evaluation into a card."""
+    verdicts = verdicts_by_variant(evaluation)
+    state = state_of(experiment, evaluation.verdict if evaluation else "")
+    limit = experiment.guardrail_config.get("min_acceptance_rate")
+    return Card(
+        experiment=experiment,
+        state=state,
+        reason=reason_for(experiment, state, verdicts),
+        rows=_rows(experiment, report, verdicts),
+        gauge=_gauge(verdicts),
+        sparkline=_sparkline(report, daily, limit),
+        limit=limit,
+        next_step=next_step(experiment, state),
+        age=_age(experiment, now),
+        phase_number=report.phase_number if report else None,
+        computed_at=report.watermark_at if report else None,
+        evaluation=evaluation,
+    )
+
+
+def verdicts_by_variant(evaluation: GuardrailEvaluation | None) -> Verdicts:
+    """Index an evaluation's frozen verdicts by variant key; empty without an evaluation."""
+    return {} if evaluation is None else {entry["variant_key"]: entry for entry in evaluation.verdicts}
+
+
+def _rows(experiment: Experiment, report: Report | None, verdicts: Verdicts) -> tuple[VariantRow, ...]:
+    if report is None:
+        return tuple(_draft_row(variant.key, variant.name, variant.bundle_id, variant.is_control)
+                     for variant in experiment.variants.all())
+    return tuple(_row(variant, verdicts.get(variant.key)) for variant in report.variants)
+
+
+def _draft_row(key: str, name: str, bundle_slug: str | None, is_control: bool) -> VariantRow:
+    return VariantRow(key, name, bundle_slug or "no offer", is_control, 0, 0, 0, None, None, "", None, None, False)
+
+
+def _row(variant: VariantReport, verdict: Mapping[str, Any] | None) -> VariantRow:
+    note = range_text(variant.lift_interval) or variant.lift_reason
+    return VariantRow(
+        key=variant.key,
+        name=variant.name,
+        offer=variant.bundle_slug or "no offer",
+        is_control=variant.is_control,
+        exposed=variant.exposed_count,
+        sample=variant.sample_size,
+        conversions=variant.acceptance_count,
+        rate=variant.acceptance_rate,
+        lift=None if variant.is_control else variant.lift,
+        lift_note="" if variant.is_control else note,
+        forest=None if variant.is_control else forest(variant.lift, variant.lift_interval),
+        state=verdict_state(verdict["verdict"]) if verdict else None,
+        is_flagged=bool(verdict) and verdict["verdict"] in ("breached", "outage", "watch"),
+    )
+
+
+def gravest_evidence(verdicts: Verdicts) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
+    """Return the (verdict, bound evidence) pair nearest to its pause line, or None where no bound is judged."""
+    pairs = [
+        (verdict, bound)
+        for verdict in verdicts.values()
+        if not verdict.get("is_control")
+        for bound in verdict["evidence"]
+        if bound["log_e"] is not None and bound["bound"] in ACCEPTANCE_BOUNDS
+    ]
+    return max(pairs, key=lambda pair: pair[1]["log_e"] - math.log(pair[1]["pause_line"]), default=None)
+
+
+def _gauge(verdicts: Verdicts) -> EvidenceGauge | None:
+    gravest = gravest_evidence(verdicts)
+    if gravest is None:
+        return None
+    _, bound = gravest
+    side = "at most" if bound["bound"] == "max_acceptance_rate" else "at least"
+    return EvidenceGauge(
+        label=f"Guardrail: {side} {100 * bound['threshold']:g} %",
+        value=times_text(math.exp(min(bound["log_e"], 50.0))),
+        limit=times_text(bound["pause_line"]),
+        meter=evidence_meter(bound["log_e"], bound["pause_line"]),
+    )
+
+
+def _sparkline(report: Report | None, daily: DailyAcceptance, limit: float | None) -> Sparkline | None:
+    if report is None or not daily:
+        return None
+    days = sorted({day for entries in daily.values() for day, _, _ in entries})[-28:]
+    control = next((variant.key for variant in report.variants if variant.is_control), None)
+    series = {key: _daily_rates(entries, days) for key, entries in daily.items()}
+    return sparkline(series, control, limit)
+
+
+def _daily_rates(entries: Sequence[tuple[dt.date, int, int]], days: Sequence[dt.date]) -> list[float | None]:
+    rates = {day: accepted / n for day, n, accepted in entries if n}
+    return [rates.get(day) for day in days]
+
+
+def _age(experiment: Experiment, now: dt.datetime) -> str:
+    if experiment.started_at is None:
+        return f"created {experiment.created_at:%-d %B}"
+    day = (now - experiment.started_at).days + 1
+    return f"started {experiment.started_at:%-d %B}, day {day}"

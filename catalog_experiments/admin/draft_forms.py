@@ -1,0 +1,117 @@
+"""The forms of the draft page; they check what a form can, the domain checks the rest."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.forms.formsets import BaseFormSet, formset_factory
+
+from catalog_experiments.guardrails import FieldError
+
+MOST_VARIANTS = 6
+
+
+class ExperimentForm(forms.Form):
+    """What an experiment is, and when it must stop; rates are asked in per cent."""
+
+    lock_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+    slug = forms.CharField(max_length=150, help_text="Lower-case letters, digits, - and _; stands in addresses.")
+    name = forms.CharField(max_length=200)
+    description = forms.CharField(max_length=500, required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    hypothesis = forms.CharField(
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="What do you expect, and why? It stands beside the result.",
+    )
+    sample_size_guardrail = forms.IntegerField(
+        label="Orders before a verdict",
+        min_value=0,
+        max_value=1_000_000,
+        initial=250,
+        help_text="Per variant. Until then the card says collecting; an outage pauses at any sample.",
+    )
+    min_acceptance_percent = forms.FloatField(
+        label="Least acceptance, %",
+        required=False,
+        help_text="Pauses a test variant when the evidence says that fewer orders take the bundle. Leave blank for none.",
+    )
+    max_acceptance_percent = forms.FloatField(
+        label="Most acceptance, %", required=False, help_text="Catches anomalous spikes. Leave blank for none."
+    )
+    max_drop_percent = forms.FloatField(
+        label="Largest drop against control, %", required=False, help_text="Of conversion within 24 hours. Blank: none."
+    )
+    coverage_percent = forms.FloatField(
+        label="Share of visitors, %", initial=100, min_value=0, max_value=100, help_text="The rest sees the control."
+    )
+    planned_sample_size = forms.IntegerField(
+        label="Planned sample", required=False, min_value=1, help_text="Visitors per variant at which the result is final."
+    )
+
+    def __init__(self, *args: Any, is_new: bool = True, **kwargs: Any) -> None:
+        """Lock the slug of an existing experiment: addresses and events name it."""
+        super().__init__(*args, **kwargs)
+        self.fields["slug"].disabled = not is_new
+
+
+class VariantForm(forms.Form):
+    """One variant; an empty key means that the row is not used."""
+
+    key = forms.CharField(max_length=100, required=False)
+    name = forms.CharField(max_length=150, required=False)
+    bundle_slug = forms.CharField(
+        label="Bundle", max_length=150, required=False, widget=forms.TextInput(attrs={"list": "bundle-slugs"})
+    )
+    weight = forms.IntegerField(min_value=0, max_value=10_000, required=False)
+    override_payload = forms.JSONField(
+        label="Override payload", required=False, widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"})
+    )
+
+    def clean_override_payload(self) -> dict[str, Any]:
+        """Insist on a JSON object; blank means none."""
+        payload = self.cleaned_data["override_payload"]
+        if payload is None:
+            return {}
+        if not isinstance(payload, dict):
+            raise forms.ValidationError('Write a JSON object such as {"headline": "Save 10 %"}.', code="not_an_object")
+        return payload
+
+
+class CloneForm(forms.Form):
+    """The clone's own slug and name."""
+
+    slug = forms.CharField(max_length=150, help_text="Lower-case letters, digits, - and _; stands in addresses.")
+    name = forms.CharField(max_length=200)
+
+
+VariantFormSet = formset_factory(VariantForm, extra=1, max_num=MOST_VARIANTS, validate_max=True)
+
+_FORM_FIELDS = {
+    "guardrail_config.min_acceptance_rate": "min_acceptance_percent",
+    "guardrail_config.max_acceptance_rate": "max_acceptance_percent",
+    "guardrail_config.max_drop_vs_control": "max_drop_percent",
+    "coverage": "coverage_percent",
+}
+
+
+def place_errors(
+    errors: Iterable[FieldError], form: forms.Form, variants: "BaseFormSet[VariantForm] | None"
+) -> None:
+    """Put each domain error beside its form field; one without a field of its own stands above the form."""
+    for error in errors:
+        if error.field.startswith("variants[") and variants is not None:
+            _place_in_row(error, form, variants)
+            continue
+        name = _FORM_FIELDS.get(error.field, error.field)
+        form.add_error(name if name in form.fields else None, error.message)
+
+
+def _place_in_row(error: FieldError, form: forms.Form, variants: "BaseFormSet[VariantForm]") -> None:
+    index_text, _, name = error.field.removeprefix("variants[").partition("].")
+    used = [row for row in variants.forms if row.cleaned_data.get("key")]
+    index = int(index_text.rstrip("]"))
+    if index < len(used) and name in used[index].fields:
+        used[index].add_error(name, error.message)
+    else:
+        form.add_error(None, error.message)

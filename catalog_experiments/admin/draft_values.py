@@ -1,0 +1,95 @@
+"""Between the draft page's forms and the domain's specification: per cent and fractions, rows and variants."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from catalog_experiments.specification import ExperimentChanges, ExperimentSpec, VariantSpec
+
+_RATES = {
+    "min_acceptance_percent": "min_acceptance_rate",
+    "max_acceptance_percent": "max_acceptance_rate",
+    "max_drop_percent": "max_drop_vs_control",
+}
+_FIRST_ROWS: list[dict[str, Any]] = [
+    {"key": "control", "name": "Control", "weight": 50},
+    {"key": "test", "name": "Test", "weight": 50},
+]
+
+
+def variant_initials(spec: ExperimentSpec | None) -> list[dict[str, Any]]:
+    """Return the first values of the variant rows: those of `spec`, control first, or an even pair."""
+    if spec is None:
+        return _FIRST_ROWS
+    return [
+        {
+            "key": variant.key,
+            "name": variant.name,
+            "weight": variant.weight,
+            "bundle_slug": variant.bundle_slug or "",
+            "override_payload": dict(variant.override_payload),
+        }
+        for variant in sorted(spec.variants, key=lambda variant: not variant.is_control)
+    ]
+
+
+def initial_from(spec: ExperimentSpec, lock_version: int) -> dict[str, Any]:
+    """Return the first values of the experiment's form, rates and coverage in per cent."""
+    rates = {field: _percent(spec.guardrail_config.get(name)) for field, name in _RATES.items()}
+    return {
+        "lock_version": lock_version,
+        "slug": spec.slug,
+        "name": spec.name,
+        "description": spec.description,
+        "hypothesis": spec.hypothesis,
+        "sample_size_guardrail": spec.sample_size_guardrail,
+        "coverage_percent": spec.coverage / 100,
+        "planned_sample_size": spec.planned_sample_size,
+        "other_guardrails": {
+            name: value for name, value in spec.guardrail_config.items() if name not in _RATES.values()
+        },
+        **rates,
+    }
+
+
+def spec_from(form: Any, variants: Any) -> ExperimentSpec:
+    """Return the specification a valid new-draft page asks for."""
+    return ExperimentSpec(slug=form.cleaned_data["slug"], **_values(form, variants, {}))
+
+
+def changes_from(form: Any, variants: Any) -> ExperimentChanges:
+    """Return the edit a valid edit page asks for; guardrail settings the page does not show are kept."""
+    return ExperimentChanges(**_values(form, variants, form.initial.get("other_guardrails", {})))
+
+
+def _values(form: Any, variants: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
+    cleaned = form.cleaned_data
+    bounds = {name: cleaned[field] / 100 for field, name in _RATES.items() if cleaned[field] is not None}
+    return {
+        "name": cleaned["name"],
+        "description": cleaned["description"],
+        "hypothesis": cleaned["hypothesis"],
+        "sample_size_guardrail": cleaned["sample_size_guardrail"],
+        "coverage": round(100 * cleaned["coverage_percent"]),
+        "planned_sample_size": cleaned["planned_sample_size"],
+        "guardrail_config": {**kept, **bounds},
+        "variants": tuple(_variants(variants)),
+    }
+
+
+def _variants(variants: Any) -> list[VariantSpec]:
+    rows = [row.cleaned_data for row in variants.forms if row.cleaned_data.get("key")]
+    return [
+        VariantSpec(
+            key=row["key"],
+            name=row["name"] or row["key"].title(),
+            weight=row["weight"] or 0,
+            is_control=index == 0,
+            bundle_slug=row["bundle_slug"] or None,
+            override_payload=row["override_payload"],
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+def _percent(rate: float | None) -> float | None:
+    return None if rate is None else round(100 * rate, 6)

@@ -1,0 +1,84 @@
+"""Why an experiment stands where it stands, in full sentences: what, how many, which limit, what shoppers see now."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from catalog_experiments.admin.wording import (
+    BREACHED,
+    COLLECTING,
+    COMPLETED,
+    DRAFT,
+    HEALTHY,
+    HOLD,
+    PAUSED,
+    PAUSED_BY_GUARDRAIL,
+    WATCH,
+    State,
+    rate_text,
+    times_text,
+)
+from catalog_experiments.models import Experiment
+
+Verdicts = Mapping[str, Mapping[str, Any]]
+
+ACCEPTANCE_BOUNDS = ("min_acceptance_rate", "max_acceptance_rate")
+
+_NEXT_STEPS: Mapping[State, str] = {
+    DRAFT: "run the launch checklist, then publish the overrides.",
+    COLLECTING: "nothing to do. Orders are still being collected.",
+    HEALTHY: "nothing to do. Keep running until the planned end.",
+    WATCH: "nothing yet. The pause comes by itself if the evidence gets there.",
+    HOLD: "find out why the data cannot be trusted, then open a new phase.",
+    BREACHED: "look at the offer; the pause follows with the next check.",
+    PAUSED_BY_GUARDRAIL: "look at price and copy of the test offer, then complete the experiment or resume with a reason.",
+    PAUSED: "resume when ready, or complete it.",
+    COMPLETED: "read the result; clone it to try again.",
+}
+
+
+def next_step(experiment: Experiment, state: State) -> str:
+    """Say in one sentence what a merchandiser should do now."""
+    if state is COLLECTING and experiment.sample_size_guardrail:
+        return f"nothing to do. No verdict before {experiment.sample_size_guardrail:,} orders a variant."
+    return _NEXT_STEPS[state]
+
+
+def reason_for(experiment: Experiment, state: State, verdicts: Verdicts) -> str:
+    """Say why the experiment needs attention, or '' where a healthy card stays quiet."""
+    if state is PAUSED:
+        said = experiment.pause_reason or "No reason was given."
+        return f"Paused at {experiment.paused_at:%H:%M:%S} UTC: {said} Shoppers see the control."
+    if state in (HEALTHY, DRAFT, COLLECTING, COMPLETED):
+        return ""
+    sentences = [_evidence_sentence(entry) for entry in verdicts.values() if entry["verdict"] in _TROUBLE]
+    text = " ".join(sentence for sentence in sentences if sentence) or experiment.pause_reason
+    if state is PAUSED_BY_GUARDRAIL:
+        text = f"{text} Paused at {experiment.paused_at:%H:%M:%S} UTC; shoppers see the control."
+    return text
+
+
+_TROUBLE = ("breached", "outage", "watch", "hold")
+
+
+def _evidence_sentence(verdict: Mapping[str, Any]) -> str:
+    judged = (bound for bound in verdict["evidence"] if bound["bound"] in ACCEPTANCE_BOUNDS)
+    bounds = [bound for bound in judged if _is_outside(bound, verdict)]
+    if not bounds:
+        return ""
+    bound = max(bounds, key=lambda entry: entry["log_e"])
+    side = "above" if bound["bound"] == "max_acceptance_rate" else "below"
+    evidence = times_text(math.exp(min(bound["log_e"], 50.0)))
+    head = f"Acceptance of {verdict['variant_key']} is {side} the limit of {100 * bound['threshold']:g} %"
+    counts = f"{verdict['accepted']:,} of {verdict['sample']:,} orders took the bundle ({rate_text(verdict['rate'])})"
+    chance = ", but this may still be chance" if verdict["verdict"] == "watch" else ""
+    return f"{head}{chance}: {counts}. Evidence {evidence}, pauses at {times_text(bound['pause_line'])}."
+
+
+def _is_outside(bound: Mapping[str, Any], verdict: Mapping[str, Any]) -> bool:
+    rate = verdict.get("rate")
+    if rate is None:
+        return False
+    if bound["bound"] == "max_acceptance_rate":
+        return bool(rate > bound["threshold"])
+    return bool(rate < bound["threshold"])

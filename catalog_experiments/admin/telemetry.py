@@ -1,0 +1,93 @@
+"""Facts, tallies, moments and metric rows: to be read, never edited."""
+
+from django.contrib import admin
+
+from catalog_experiments.admin.read_only import ReadOnlyAdmin
+from catalog_experiments.models import (
+    BundleAcceptanceMetric,
+    Exposure,
+    GuardrailTally,
+    Moment,
+    Order,
+    OrderOutcome,
+    VariantMetric,
+)
+
+
+@admin.register(Exposure)
+class ExposureAdmin(ReadOnlyAdmin):
+    """Who met which variant; units are keyed digests, no raw id is stored. Rows have no page: they carry no index by id."""
+
+    list_display = ("unit", "experiment", "phase", "variant_key", "exposed_at", "is_mixed", "is_fault")
+    list_filter = ("is_mixed", "is_fault", "is_merged", "is_holdout")
+    list_display_links = None
+    list_select_related = ("experiment", "phase__experiment")
+    ordering = ("-recorded_at",)
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnlyAdmin):
+    """Orders as the shop reported them."""
+
+    list_display = ("order_ref", "placed_at", "status", "revenue_minor", "currency", "source", "cancelled_at")
+    list_filter = ("status", "source")
+    search_fields = ("=order_ref",)
+
+
+@admin.register(OrderOutcome)
+class OrderOutcomeAdmin(ReadOnlyAdmin):
+    """Which bundle an order took or left."""
+
+    list_display = ("order", "bundle", "accepted")
+    list_filter = ("accepted",)
+    search_fields = ("=order__order_ref", "=bundle__bundle_slug")
+    list_select_related = ("order", "bundle")
+
+
+@admin.register(GuardrailTally)
+class GuardrailTallyAdmin(ReadOnlyAdmin):
+    """First eligible orders by hour, net and gross."""
+
+    list_display = ("experiment", "phase", "variant_key", "outcome_hour_at", "n", "accepted", "gross_n")
+    search_fields = ("experiment__slug",)
+    list_select_related = ("experiment", "phase__experiment")
+    ordering = ("-outcome_hour_at",)
+
+
+@admin.register(Moment)
+class MomentAdmin(ReadOnlyAdmin):
+    """Sums per cohort day."""
+
+    list_display = ("experiment", "phase", "variant_key", "cohort_date", "metric", "segment", "n", "total")
+    list_filter = ("metric",)
+    search_fields = ("experiment__slug",)
+    list_select_related = ("experiment", "phase__experiment")
+    ordering = ("-cohort_date",)
+
+
+@admin.register(VariantMetric)
+class VariantMetricAdmin(ReadOnlyAdmin):
+    """The cards' rows, one per variant and UTC day."""
+
+    list_display = (
+        "variant",
+        "window_start",
+        "sample_size",
+        "acceptance_count",
+        "acceptance_rate",
+        "lift_vs_control",
+        "guardrail_breached",
+        "computed_at",
+    )
+    list_filter = ("guardrail_breached",)
+    search_fields = ("experiment__slug",)
+    list_select_related = ("variant__experiment",)
+
+
+@admin.register(BundleAcceptanceMetric)
+class BundleAcceptanceMetricAdmin(ReadOnlyAdmin):
+    """How often orders took each bundle over a sliding look-back."""
+
+    list_display = ("bundle", "lookback_days", "sample_size", "acceptance_count", "acceptance_rate", "computed_at")
+    search_fields = ("bundle__bundle_slug",)
+    list_select_related = ("bundle",)

@@ -1,0 +1,172 @@
+"""The buttons of an experiment: each has a page that says what will happen, asks why, and makes one domain call."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from catalog_experiments.admin.differences import pending_differences
+from catalog_experiments.admin.pages import requires, service_for, show
+from catalog_experiments.admin.verb_forms import CompleteForm, DeleteForm, PauseForm, PublishForm, ResumeForm, VerbForm
+from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired, StaleVersion, legal_moves
+from catalog_experiments.models import Experiment, PauseCause
+from catalog_experiments.preflight import Check
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One button: what it is called, who may press it, and what pressing it does to shoppers."""
+
+    name: str
+    label: str
+    permission: str
+    form: type[VerbForm]
+    effects: tuple[str, ...]
+    done: str
+    is_danger: bool = False
+
+
+VERBS: Mapping[str, Verb] = {
+    "publish": Verb(
+        "publish",
+        "Publish overrides",
+        "publish_experiment",
+        PublishForm,
+        (
+            "Shoppers on the product page are split at random; each keeps the same offer on every visit.",
+            "The offers and payloads below go live within 2 seconds; changed ones open a new phase that counts from zero.",
+            "The guardrails watch from the first order and pause only on evidence.",
+        ),
+        "is live.",
+    ),
+    "pause": Verb(
+        "pause",
+        "Pause",
+        "pause_experiment",
+        PauseForm,
+        (
+            "Every shopper sees the control within 2 seconds.",
+            "Telemetry goes on; units whose window meets the pause leave the fixed-window results of all variants alike.",
+        ),
+        "is paused; shoppers see the control.",
+    ),
+    "resume": Verb(
+        "resume",
+        "Resume",
+        "publish_experiment",
+        ResumeForm,
+        (
+            "Shoppers are split again within 2 seconds.",
+            "After a pause by a guardrail a new phase opens and counts from zero; after a person's pause the phase goes on.",
+        ),
+        "runs again.",
+    ),
+    "complete": Verb(
+        "complete",
+        "Complete",
+        "complete_experiment",
+        CompleteForm,
+        (
+            "The experiment ends for good; the report is frozen. Clone it to try again.",
+            "Shoppers see the shipped variant, or the control when none is shipped.",
+        ),
+        "is completed.",
+        is_danger=True,
+    ),
+    "delete": Verb(
+        "delete",
+        "Delete draft",
+        "delete_experiment",
+        DeleteForm,
+        ("The draft is gone; its audit trail stays.",),
+        "is deleted.",
+        is_danger=True,
+    ),
+}
+
+
+def offered_verbs(request: HttpRequest, experiment: Experiment) -> list[Verb]:
+    """List the verbs that are legal now and that this person may use, in the order of the buttons."""
+    legal = legal_moves(experiment.status)
+    return [verb for verb in VERBS.values() if verb.name in legal and _may(request, verb)]
+
+
+def _may(request: HttpRequest, verb: Verb) -> bool:
+    return bool(request.user.has_perm(f"catalog_experiments.{verb.permission}"))  # type: ignore[union-attr]  # staff only
+
+
+@requires("view_experiment")
+def verb_page(request: HttpRequest, slug: str, verb: str) -> HttpResponse:
+    """Ask before a verb (GET) and carry it out (POST)."""
+    chosen = VERBS[verb]
+    if not _may(request, chosen):
+        raise PermissionDenied
+    experiment = Experiment.objects.prefetch_related("variants__bundle").filter(slug=slug).first()
+    if experiment is None:
+        raise Http404(f"No experiment {slug!r}.")
+    form = chosen.form(request.POST or None, experiment=experiment)
+    if request.method == "POST" and form.is_valid():
+        try:
+            _carry_out(request, chosen, experiment, form)
+        except (IllegalMove, StaleVersion, ReasonRequired, PreflightFailed) as refusal:
+            form.add_error(None, refusal_sentence(refusal))
+        else:
+            messages.success(request, f"{experiment.name} {chosen.done}")
+            return redirect("control-center" if verb == "delete" else "control-center-experiment", *_target(verb, slug))
+    return show(
+        request,
+        "verb.html",
+        title=f"{chosen.label}: {experiment.name}",
+        status=409 if form.errors else 200,
+        verb=chosen,
+        experiment=experiment,
+        form=form,
+        checks=_checks(request, chosen, slug),
+        differences=pending_differences(experiment),
+    )
+
+
+def _target(verb: str, slug: str) -> tuple[str, ...]:
+    return () if verb == "delete" else (slug,)
+
+
+def _checks(request: HttpRequest, verb: Verb, slug: str) -> Sequence[Check]:
+    return service_for(request).preflight(slug, now=timezone.now()) if verb.name in ("publish", "resume") else ()
+
+
+def _carry_out(request: HttpRequest, verb: Verb, experiment: Experiment, form: VerbForm) -> None:
+    act = getattr(service_for(request), verb.name)
+    act(
+        experiment.slug,
+        now=timezone.now(),
+        expected_version=form.cleaned_data["lock_version"],
+        **form.arguments(),
+    )
+
+
+def refusal_sentence(refusal: Exception) -> str:
+    """Say in one sentence why the domain refused, and what to do about it."""
+    match refusal:
+        case StaleVersion():
+            return "Somebody changed this experiment while you looked at it. Nothing was done; read the page again."
+        case PreflightFailed():
+            return "The launch checklist has failing checks. Nothing was done; fix them first."
+        case ReasonRequired():
+            return "A reason is needed. Nothing was done; say why in one sentence."
+    return f"{refusal}"
+
+
+@require_POST
+@requires("view_experiment")
+def evaluate_now(request: HttpRequest, slug: str) -> HttpResponse:
+    """Judge the guardrails on the present numbers and show the verdicts; stores nothing and never pauses."""
+    report = service_for(request).evaluate(slug, now=timezone.now())
+    return show(
+        request, "evaluate.html", title=f"Evaluated now: {slug}", report=report, slug=slug, cause=PauseCause.BREACHED
+    )

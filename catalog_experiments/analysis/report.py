@@ -1,0 +1,225 @@
+"""Assemble the report of an experiment's current phase from its telemetry."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from catalog_experiments.analysis.comparison import (
+    MONEY,
+    USUAL_PLANNED_UNITS,
+    Look,
+    MetricReport,
+    compare,
+    describe,
+    shortfall_of_money,
+    shortfall_of_rates,
+)
+from catalog_experiments.analysis.sample_ratio import SrmReport, sample_ratio
+from catalog_experiments.analysis.telemetry import PhaseTelemetry, load_telemetry
+from catalog_experiments.models import Experiment, ExperimentStatus, MomentMetric, PhaseOrigin, VariantMetric
+from catalog_experiments.stats.effects import Estimate, Interval, lift_by_inversion, relative_lift, wilson_interval
+from catalog_experiments.stats.moments import VariantMoments
+
+NO_METRICS = "awaiting telemetry"
+NO_COMPLETE_UNITS = "no unit has completed its window yet"
+DIFFERENT_BUYERS = "different buyers: {name} also changes how many visitors buy, so its acceptance lift compares unlike people"
+OTHER_CURRENCIES = "orders in {others} are left out of the money metrics"
+SEEDED = "seeded for QA: these numbers never came from shoppers"
+
+
+@dataclass(frozen=True, slots=True)
+class VariantReport:
+    """One variant: its figures among buyers (acceptance) and its metrics per exposed unit.
+
+    Rates and lifts are fractions. `lift` is that of acceptance among buyers, from counts; None for the control and
+    without control acceptance. Intervals are None until 100 units and 20 acceptances in both variants.
+    """
+
+    key: str
+    name: str
+    is_control: bool
+    bundle_slug: str | None
+    exposed_count: int
+    sample_size: int
+    acceptance_count: int
+    acceptance_rate: float | None
+    acceptance_interval: Interval | None
+    lift: float | None
+    lift_interval: Interval | None
+    lift_reason: str
+    metrics: tuple[MetricReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What is known of an experiment's current phase; variants with the control first.
+
+    `opened_at` and `phase_number` are None for a draft, `watermark_at` before the first aggregation (facts recorded
+    before it are counted). `is_final` says that fixed-horizon results are shown; before, all intervals are sequential.
+    """
+
+    slug: str
+    status: str
+    phase_number: int | None
+    opened_at: datetime | None
+    watermark_at: datetime | None
+    variants: tuple[VariantReport, ...]
+    srm: SrmReport | None
+    primary_metric: str
+    currency: str
+    planned_sample_size: int | None
+    notes: tuple[str, ...] = ()
+    is_final: bool = False
+
+    @property
+    def control(self) -> VariantReport | None:
+        """The control's report; None when there is no control."""
+        return next((variant for variant in self.variants if variant.is_control), None)
+
+
+def analyze(experiment: Experiment, *, now: datetime) -> Report:
+    """Return the report of one experiment."""
+    return analyze_many([experiment], now=now)[experiment.pk]
+
+
+def analyze_many(experiments: Iterable[Experiment], *, now: datetime) -> dict[uuid.UUID, Report]:
+    """Return the reports by experiment id, in a constant number of queries for any number of experiments."""
+    wanted = list(experiments)
+    telemetry = load_telemetry(wanted)
+    return {
+        experiment.pk: _report(experiment, telemetry[experiment.current_phase_id], now)
+        if experiment.current_phase_id
+        else _empty_report(experiment)
+        for experiment in wanted
+    }
+
+
+def _empty_report(experiment: Experiment) -> Report:
+    return Report(
+        slug=experiment.slug,
+        status=experiment.status,
+        phase_number=None,
+        opened_at=None,
+        watermark_at=None,
+        variants=(),
+        srm=None,
+        primary_metric=experiment.primary_metric,
+        currency="",
+        planned_sample_size=experiment.planned_sample_size,
+        notes=("not published yet",),
+    )
+
+
+def _report(experiment: Experiment, telemetry: PhaseTelemetry, now: datetime) -> Report:
+    phase = telemetry.phase
+    look = _look(experiment, telemetry, now)
+    variants = tuple(_variant_report(snapshot, telemetry, look) for snapshot in phase.variants)
+    return Report(
+        slug=experiment.slug,
+        status=experiment.status,
+        phase_number=phase.number,
+        opened_at=phase.opened_at,
+        watermark_at=max((row.watermark_at for row in telemetry.metrics.values()), default=None),
+        variants=variants,
+        srm=sample_ratio(phase.variants, telemetry.exposed_by_day, is_final=look.is_final),
+        primary_metric=phase.primary_metric,
+        currency=phase.currency,
+        planned_sample_size=phase.planned_sample_size,
+        notes=_notes(telemetry, variants),
+        is_final=look.is_final,
+    )
+
+
+def _look(experiment: Experiment, telemetry: PhaseTelemetry, now: datetime) -> Look:
+    phase, planned = telemetry.phase, telemetry.phase.planned_sample_size
+    complete = [_moments(telemetry, variant["key"], MomentMetric.CONVERSION).n for variant in phase.variants]
+    is_final = (
+        experiment.status == ExperimentStatus.COMPLETED
+        or phase.origin == PhaseOrigin.IMPORTED
+        or (experiment.scheduled_end_at is not None and now >= experiment.scheduled_end_at)
+        or (bool(planned) and min(complete, default=0) >= (planned or 0))
+    )
+    return Look(is_final, 2 * planned if planned else USUAL_PLANNED_UNITS)
+
+
+def _variant_report(snapshot: Mapping[str, Any], telemetry: PhaseTelemetry, look: Look) -> VariantReport:
+    key, is_control = snapshot["key"], bool(snapshot["is_control"])
+    row = telemetry.metrics.get(key)
+    accepted, sample = (row.acceptance_count, row.sample_size) if row else (0, 0)
+    lift = Estimate(None) if is_control else _acceptance_lift(telemetry, row, look)
+    return VariantReport(
+        key=key,
+        name=snapshot["name"],
+        is_control=is_control,
+        bundle_slug=snapshot["bundle_slug"],
+        exposed_count=row.exposed_count if row else 0,
+        sample_size=sample,
+        acceptance_count=accepted,
+        acceptance_rate=accepted / sample if sample else None,
+        acceptance_interval=wilson_interval(accepted, sample),
+        lift=lift.value,
+        lift_interval=lift.interval,
+        lift_reason=lift.reason,
+        metrics=tuple(_metric_reports(telemetry, key, look, is_control=is_control)),
+    )
+
+
+def _acceptance_lift(telemetry: PhaseTelemetry, row: VariantMetric | None, look: Look) -> Estimate:
+    control_row = telemetry.metrics.get(_control_key(telemetry))
+    if row is None or control_row is None:
+        return Estimate(None, reason=NO_METRICS)
+    test, control = (VariantMoments.of_counts(own.acceptance_count, own.sample_size) for own in (row, control_row))
+    lift = relative_lift(test, control) if look.is_final else lift_by_inversion(test, control, look.half_width)
+    shortfall = shortfall_of_rates((test, control))
+    if lift.value is None or not shortfall:
+        return lift
+    return Estimate(lift.value, reason=shortfall)
+
+
+def _metric_reports(
+    telemetry: PhaseTelemetry, key: str, look: Look, *, is_control: bool
+) -> Iterable[MetricReport]:
+    control_key = _control_key(telemetry)
+    for metric in MomentMetric.values:
+        if (key, metric) not in telemetry.moments:
+            continue
+        pair = (_moments(telemetry, key, metric), _moments(telemetry, control_key, metric))
+        shortfall = _shortfall(telemetry, metric, pair, (key, control_key))
+        yield describe(metric, pair[0], shortfall) if is_control else compare(metric, *pair, look, shortfall)
+
+
+def _shortfall(
+    telemetry: PhaseTelemetry, metric: str, pair: tuple[VariantMoments, VariantMoments], keys: Sequence[str]
+) -> str:
+    if not pair[0].n:
+        return NO_COMPLETE_UNITS
+    if metric in MONEY:
+        return shortfall_of_money(pair, [_moments(telemetry, key, MomentMetric.CONVERSION) for key in keys])
+    return shortfall_of_rates(pair)
+
+
+def _notes(telemetry: PhaseTelemetry, variants: Sequence[VariantReport]) -> tuple[str, ...]:
+    notes = [
+        DIFFERENT_BUYERS.format(name=variant.name)
+        for variant in variants
+        for metric in variant.metrics
+        if metric.metric == MomentMetric.CONVERSION and metric.interval is not None and metric.interval.excludes(0)
+    ]
+    others = telemetry.currencies - {telemetry.phase.currency}
+    if others:
+        notes.append(OTHER_CURRENCIES.format(others=", ".join(sorted(others))))
+    if telemetry.phase.origin == PhaseOrigin.SEEDED:
+        notes.append(SEEDED)
+    return tuple(notes)
+
+
+def _control_key(telemetry: PhaseTelemetry) -> str:
+    return next((variant["key"] for variant in telemetry.phase.variants if variant["is_control"]), "")
+
+
+def _moments(telemetry: PhaseTelemetry, key: str, metric: str) -> VariantMoments:
+    return telemetry.moments.get((key, metric), VariantMoments())

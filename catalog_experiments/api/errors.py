@@ -1,0 +1,125 @@
+"""The one table from what the domain raises to what HTTP answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, InterfaceError, OperationalError
+from django.http import Http404, HttpResponse
+from rest_framework import exceptions
+
+from catalog_experiments.api.problems import FieldProblem, Problem, flatten
+from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired, StaleVersion
+from catalog_experiments.service import DuplicateSlug, ExperimentNotFound, InvalidExperiment
+
+logger = logging.getLogger(__name__)
+
+
+def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
+    """Turn what a view raised into a problem; None lets an unforeseen fault become a logged 500."""
+    problem = translate(exception)
+    return problem.response(context.get("request")) if problem else None
+
+
+def translate(exception: Exception) -> Problem | None:
+    """Return the problem of a foreseen exception, None for any other."""
+    for kind, build in PROBLEMS.items():
+        if isinstance(exception, kind):
+            return build(exception)
+    return None
+
+
+def _illegal_move(exception: IllegalMove) -> Problem:
+    members = {"present_status": exception.status, "legal_moves": list(exception.legal)}
+    return Problem(409, "illegal_move", str(exception), members=members)
+
+
+def _stale(exception: StaleVersion) -> Problem:
+    detail = "The experiment has changed since you read it; read it again and repeat your change on what it is now."
+    return Problem(412, "stale_version", detail, members={"current_version": exception.actual})
+
+
+def _preflight(exception: PreflightFailed) -> Problem:
+    failed = [check for check in exception.checks if check.outcome == "fail"]
+    errors = tuple(FieldProblem("preflight", check.code, check.sentence) for check in failed)
+    return Problem(409, "preflight_failed", "The launch checklist has failures; nothing was published.", errors)
+
+
+def _reason_required(exception: ReasonRequired) -> Problem:
+    message = str(exception) or "Say why."
+    return Problem(422, "reason_required", message, (FieldProblem("reason", "required", message),))
+
+
+def _invalid_experiment(exception: InvalidExperiment) -> Problem:
+    errors = tuple(FieldProblem(error.field, error.code, error.message) for error in exception.errors)
+    return Problem(422, "invalid", _summary(errors), errors)
+
+
+def _invalid_fields(exception: exceptions.ValidationError) -> Problem:
+    errors = tuple(flatten(exception.detail))
+    return Problem(422, "invalid", _summary(errors), errors)
+
+
+def _summary(errors: tuple[FieldProblem, ...]) -> str:
+    first = f"{errors[0].field}: {errors[0].detail}" if errors else "The body is not valid."
+    return first if len(errors) < 2 else f"{first} ({len(errors) - 1} more in errors.)"
+
+
+def _duplicate_slug(exception: DuplicateSlug) -> Problem:
+    detail = str(exception)
+    return Problem(409, "duplicate_slug", detail, (FieldProblem("slug", "duplicate", detail),))
+
+
+def _unknown_experiment(exception: ExperimentNotFound) -> Problem:
+    return Problem(404, "not_found", str(exception))
+
+
+def _refused(exception: exceptions.APIException) -> Problem:
+    headers = {}
+    if challenge := getattr(exception, "auth_header", None):
+        headers["WWW-Authenticate"] = str(challenge)
+    if wait := getattr(exception, "wait", None):
+        headers["Retry-After"] = str(int(wait))
+    code = str(getattr(exception.detail, "code", exception.default_code))
+    return Problem(exception.status_code, code, str(exception.detail), headers=headers)
+
+
+def _not_found(exception: Http404) -> Problem:  # noqa: ARG001 - its text may name models
+    return Problem(404, "not_found", "There is nothing at this address.")
+
+
+def _forbidden(exception: PermissionDenied) -> Problem:  # noqa: ARG001
+    return Problem(403, "permission_denied", "This is not allowed.")
+
+
+def _busy(exception: Exception) -> Problem:
+    logger.error("database unavailable or too slow", exc_info=exception)
+    detail = "The database is busy or away; nothing was changed. Try again shortly."
+    return Problem(503, "unavailable", detail, headers={"Retry-After": "1"})
+
+
+def _clash(exception: Exception) -> Problem:
+    logger.warning("a write met a database constraint", exc_info=exception)
+    detail = "Another change came in between, or a rule of the database forbids this; nothing was changed. Read again."
+    return Problem(409, "conflict", detail)
+
+
+PROBLEMS: dict[type[Exception], Callable[[Any], Problem]] = {
+    IllegalMove: _illegal_move,
+    StaleVersion: _stale,
+    PreflightFailed: _preflight,
+    ReasonRequired: _reason_required,
+    InvalidExperiment: _invalid_experiment,
+    DuplicateSlug: _duplicate_slug,
+    ExperimentNotFound: _unknown_experiment,
+    exceptions.ValidationError: _invalid_fields,
+    exceptions.APIException: _refused,
+    Http404: _not_found,
+    PermissionDenied: _forbidden,
+    IntegrityError: _clash,
+    OperationalError: _busy,
+    InterfaceError: _busy,
+}

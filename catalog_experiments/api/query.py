@@ -1,0 +1,76 @@
+"""Query parameters by allowlist: each known by name, given once, and of its own type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NoReturn
+from urllib.parse import urlencode
+
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import ParseError
+from rest_framework.request import Request
+
+MAX_PAGE = 100
+LIMIT = OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": MAX_PAGE})
+BEFORE = OpenApiParameter("before", str, description="Go on after this cursor; the Link header gives the whole address.")
+
+
+class InvalidQuery(ParseError):
+    """A query parameter is unknown, repeated or malformed."""
+
+    default_code = "invalid_query"
+
+
+def check_query(request: Request, known: Iterable[str]) -> None:
+    """Refuse unknown and repeated parameters.
+
+    Raises:
+        InvalidQuery: naming the parameter and those that are known.
+    """
+    allowed = sorted(known)
+    for name, values in request.query_params.lists():
+        if name not in allowed:
+            takes = f"it takes {', '.join(allowed)}" if allowed else "it takes none"
+            raise InvalidQuery(f"This address has no parameter {name[:40]!r}: {takes}.")
+        if len(values) > 1:
+            raise InvalidQuery(f"Give {name} once.")
+
+
+def read_limit(request: Request) -> int:
+    """Return the page size, 100 when not given.
+
+    Raises:
+        InvalidQuery: not a number from 1 to 100.
+    """
+    text = request.query_params.get("limit", str(MAX_PAGE))
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MAX_PAGE:
+        refuse("limit", f"a number from 1 to {MAX_PAGE}")
+    return int(text)
+
+
+def read_flag(request: Request, name: str) -> bool:
+    """Return a flag given as `true` or `false`, False when not given.
+
+    Raises:
+        InvalidQuery: any other spelling.
+    """
+    text = request.query_params.get(name, "false")
+    if text not in ("true", "false"):
+        refuse(name, "true or false")
+    return text == "true"
+
+
+def refuse(name: str, wanted: str) -> NoReturn:
+    """Say which parameter is malformed and what it must be.
+
+    Raises:
+        InvalidQuery: always.
+    """
+    raise InvalidQuery(f"The parameter {name} must be {wanted}.")
+
+
+def next_link(request: Request, *, limit: int, before: str) -> str:
+    """Return the Link header that leads to the next, older page."""
+    address = f"{request.path}?{urlencode({'limit': limit, 'before': before})}"
+    return f'<{address}>; rel="next"'

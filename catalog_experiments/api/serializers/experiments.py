@@ -1,0 +1,202 @@
+"""Experiments in the predecessor's shape, with our additions: what comes in, and what goes out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from catalog_experiments.api.serializers.fields import (
+    ChoiceField,
+    FlagField,
+    ObjectField,
+    SlugField,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+)
+from catalog_experiments.models import (
+    Conclusion,
+    Experiment,
+    ExperimentStatus,
+    PauseCause,
+    PrimaryMetric,
+    UnitKind,
+    Variant,
+    VariantMetric,
+)
+
+PROVENANCE = "catalog-experiment-service"
+
+
+class VariantWriteSerializer(StrictSerializer):
+    """A variant as wanted; a control may come without bundle, a test variant may not once published."""
+
+    key = SlugField(max_length=100)
+    name = TextField(max_length=150)
+    weight = WholeNumberField(min_value=0, max_value=10_000, default=0, help_text="Relative; all zero means equal.")
+    is_control = FlagField(default=False)
+    bundle_slug = TextField(max_length=150, allow_null=True, default=None)
+    override_payload = ObjectField(default=dict)
+
+
+class ExperimentSettingsSerializer(StrictSerializer):
+    """What a creation and an edit have in common."""
+
+    description = TextField(max_length=500, allow_blank=True, allow_null=True, required=False)
+    hypothesis = TextField(max_length=5_000, allow_blank=True, allow_null=True, required=False)
+    owner = TextField(
+        source="owner_username", max_length=150, allow_null=True, required=False, help_text="User name of a person."
+    )
+    guardrail_config = ObjectField(required=False, help_text="Replaced as a whole.")
+    sample_size_guardrail = WholeNumberField(min_value=0, max_value=1_000_000, required=False)
+    variants = VariantWriteSerializer(many=True, required=False, max_length=50)
+    coverage = WholeNumberField(min_value=0, max_value=10_000, required=False, help_text="Basis points of all units.")
+    unit_kind = ChoiceField(choices=UnitKind.choices, required=False)
+    primary_metric = ChoiceField(choices=PrimaryMetric.choices, allow_blank=True, required=False)
+    attribution_window_days = WholeNumberField(min_value=1, max_value=365, required=False)
+    planned_sample_size = WholeNumberField(min_value=1, max_value=2_000_000_000, allow_null=True, required=False)
+    targeting = ObjectField(required=False)
+    forced_units = ObjectField(required=False, help_text="Unit id to variant key, for QA; never counted.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Turn the wire's null texts into the empty ones we store."""
+        for name in ("description", "hypothesis"):
+            if name in attrs:
+                attrs[name] = attrs[name] or ""
+        return attrs
+
+
+class ExperimentCreateSerializer(ExperimentSettingsSerializer):
+    """A new draft."""
+
+    slug = SlugField(max_length=150)
+    name = TextField(max_length=200)
+
+
+class ExperimentUpdateSerializer(ExperimentSettingsSerializer):
+    """An edit: absent fields keep their values; `status` asks for the verb that leads there."""
+
+    name = TextField(max_length=200, required=False)
+    status = ChoiceField(choices=ExperimentStatus.choices, required=False)
+    reason = TextField(max_length=2_000, allow_blank=True, required=False, help_text="Why; kept in the events.")
+
+
+class MetricSerializer(serializers.Serializer[VariantMetric]):
+    """What a variant's orders said, counted from the start of the phase; rates and lifts are fractions."""
+
+    window_start = serializers.DateField(help_text="The UTC day the row is for.")
+    lookback_days = serializers.IntegerField()
+    acceptance_rate = serializers.FloatField()
+    acceptance_count = serializers.IntegerField()
+    sample_size = serializers.IntegerField()
+    exposed_count = serializers.IntegerField()
+    lift_vs_control = serializers.FloatField(allow_null=True, help_text="Among buyers; 0.12 is +12 %.")
+    lift_lower = serializers.FloatField(allow_null=True)
+    lift_upper = serializers.FloatField(allow_null=True)
+    lift_reason = serializers.CharField(help_text="Why there is no lift; empty when there is one.")
+    guardrail_breached = serializers.BooleanField()
+    breach_reasons = serializers.ListField(child=serializers.CharField())
+    computed_at = serializers.DateTimeField()
+
+
+class VariantSerializer(serializers.Serializer[Variant]):
+    """A variant with the newest metric row of the current phase, or none."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    weight = serializers.IntegerField()
+    is_control = serializers.BooleanField()
+    bundle_slug = serializers.CharField(source="bundle_id", allow_null=True)
+    override_payload = serializers.DictField()
+    metrics = serializers.SerializerMethodField()
+
+    @extend_schema_field(MetricSerializer(many=True))
+    def get_metrics(self, variant: Variant) -> list[dict[str, Any]]:
+        """Return the newest row in a list, as clients of the predecessor read it."""
+        newest = self.context["metrics"].get(variant.pk)
+        return [dict(MetricSerializer(newest).data)] if newest else []
+
+
+class ProvenanceSerializer(serializers.Serializer[Any]):
+    """Where the numbers come from and how fresh they are."""
+
+    source = serializers.CharField(default=PROVENANCE)
+    computed_at = serializers.DateTimeField(help_text="The newest of the rows shown.")
+    published_at = serializers.DateTimeField(allow_null=True)
+
+
+class ExperimentSerializer(serializers.Serializer[Experiment]):
+    """An experiment as it is; pass the newest metric rows by variant id as the context's `metrics`."""
+
+    slug = serializers.CharField()
+    name = serializers.CharField()
+    description = serializers.SerializerMethodField()
+    status = serializers.ChoiceField(choices=ExperimentStatus.choices)
+    guardrail_config = serializers.DictField()
+    sample_size_guardrail = serializers.IntegerField()
+    variants = VariantSerializer(many=True)
+    provenance = serializers.SerializerMethodField()
+    hypothesis = serializers.CharField()
+    owner = serializers.SerializerMethodField()
+    phase = serializers.SerializerMethodField()
+    coverage = serializers.IntegerField()
+    unit_kind = serializers.ChoiceField(choices=UnitKind.choices)
+    primary_metric = serializers.ChoiceField(choices=PrimaryMetric.choices, allow_blank=True)
+    attribution_window_days = serializers.IntegerField()
+    planned_sample_size = serializers.IntegerField(allow_null=True)
+    targeting = serializers.DictField()
+    forced_units = serializers.DictField()
+    pending_changes = serializers.DictField(help_text="Edits that go live, in a new phase, at the next publish.")
+    lock_version = serializers.IntegerField(help_text="The number before the dash of the ETag.")
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    published_at = serializers.DateTimeField(allow_null=True)
+    paused_at = serializers.DateTimeField(allow_null=True)
+    pause_cause = serializers.ChoiceField(choices=PauseCause.choices, allow_blank=True)
+    pause_reason = serializers.CharField()
+    completed_at = serializers.DateTimeField(allow_null=True)
+    conclusion = serializers.ChoiceField(choices=Conclusion.choices, allow_blank=True)
+    winner = serializers.SerializerMethodField()
+    learnings = serializers.CharField()
+
+    def get_description(self, experiment: Experiment) -> str | None:
+        """Return null where there is none, as the predecessor does."""
+        return experiment.description or None
+
+    def get_owner(self, experiment: Experiment) -> str | None:
+        """Return the owner's user name."""
+        return experiment.owner.get_username() if experiment.owner else None
+
+    def get_phase(self, experiment: Experiment) -> int | None:
+        """Return the number of the current phase, null for a draft."""
+        return experiment.current_phase.number if experiment.current_phase else None
+
+    def get_winner(self, experiment: Experiment) -> str | None:
+        """Return the key of the variant that was shipped."""
+        return experiment.winner.key if experiment.winner else None
+
+    @extend_schema_field(ProvenanceSerializer)
+    def get_provenance(self, experiment: Experiment) -> dict[str, Any]:
+        """Return the source, and the newest moment among the rows shown, so that unchanged rows repeat their bytes."""
+        shown: list[datetime] = [experiment.updated_at]
+        shown += [self.context["metrics"][v.pk].computed_at for v in experiment.variants.all() if v.pk in self.context["metrics"]]
+        provenance = {"source": PROVENANCE, "computed_at": max(shown), "published_at": experiment.published_at}
+        return dict(ProvenanceSerializer(provenance).data)
+
+
+class WarningSerializer(serializers.Serializer[Any]):
+    """One check of the launch checklist."""
+
+    code = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=["pass", "warn", "fail"])
+    sentence = serializers.CharField()
+    fix_url = serializers.CharField()
+
+
+class PublishedExperimentSerializer(ExperimentSerializer):
+    """The answer to publish: the experiment, and the warnings of its preflight."""
+
+    warnings = WarningSerializer(many=True)

@@ -1,0 +1,121 @@
+"""Batches of events: read item by item with plain functions, because one bad item must never sink the others.
+
+The serializers here describe the same bodies for the API description; a test holds both to one set of examples.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from catalog_experiments.api.serializers.fields import (
+    ChoiceField,
+    InstantField,
+    StrictSerializer,
+    TextField,
+    WholeNumberField,
+)
+from catalog_experiments.models import OrderStatus
+
+MAX_BATCH = 1_000
+MAX_LINES = 500
+MAX_UNIT_ID = 200
+MAX_SEGMENTS = 20
+MAX_QUANTITY = 100_000
+MAX_PRICE_MINOR = 10**10  # times quantity and lines it still fits the database's 64 bits
+OUTCOMES = ("accepted", "duplicate", "conflict", "revised", "rejected")
+
+
+class ExposureSerializer(StrictSerializer):
+    """A visitor reached the offer slot and was served `variant_key`."""
+
+    experiment = TextField(max_length=150)
+    unit_id = TextField(max_length=MAX_UNIT_ID, help_text="As it was bucketed; stored only as a keyed digest.")
+    variant_key = TextField(max_length=100)
+    exposed_at = InstantField(allow_null=True, required=False, help_text="Now, when absent.")
+    phase = WholeNumberField(min_value=1, max_value=32_767, allow_null=True, required=False)
+    segments = serializers.DictField(child=TextField(max_length=100, allow_blank=True), allow_null=True, required=False)
+
+
+class OrderLineSerializer(StrictSerializer):
+    """So many of one product, at a price per piece in minor units."""
+
+    slug = TextField(max_length=150)
+    quantity = WholeNumberField(min_value=1, max_value=MAX_QUANTITY)
+    price_minor = WholeNumberField(min_value=0, max_value=MAX_PRICE_MINOR)
+    cost_minor = WholeNumberField(min_value=0, max_value=MAX_PRICE_MINOR, allow_null=True, required=False)
+
+
+class OfferComponentSerializer(StrictSerializer):
+    """One product of a bundle as it was offered."""
+
+    slug = TextField(max_length=150)
+    quantity = WholeNumberField(min_value=1, max_value=MAX_QUANTITY, required=False)
+
+
+class OfferSerializer(StrictSerializer):
+    """The offer an order was made through, as it stood in the basket."""
+
+    experiment = TextField(max_length=150)
+    variant = TextField(max_length=100)
+    bundle = TextField(max_length=150)
+    document_version = WholeNumberField(min_value=0, max_value=2**53)
+    valid_until = InstantField(allow_null=True, required=False)
+    components = OfferComponentSerializer(many=True, required=False, max_length=100)
+
+
+class OrderSerializer(StrictSerializer):
+    """One checkout order; a later event of the same `order_ref` with another status or refund revises it."""
+
+    order_ref = TextField(max_length=150)
+    placed_at = InstantField()
+    currency = serializers.RegexField(r"^[A-Z]{3}$")
+    lines = OrderLineSerializer(many=True, min_length=1, max_length=MAX_LINES)
+    unit_id = TextField(max_length=MAX_UNIT_ID, allow_null=True, required=False)
+    status = ChoiceField(choices=OrderStatus.choices, required=False)
+    accepted_bundles = serializers.ListField(
+        child=TextField(max_length=150), max_length=100, allow_null=True, required=False
+    )
+    offers = OfferSerializer(many=True, required=False, max_length=100)
+    source = TextField(max_length=32, required=False)
+    cancelled_at = InstantField(allow_null=True, required=False)
+    refunded_minor = WholeNumberField(min_value=0, max_value=2**62, required=False)
+
+
+class ExposureBatchSerializer(serializers.Serializer[Any]):
+    """Up to 1,000 exposures."""
+
+    exposures = ExposureSerializer(many=True, max_length=MAX_BATCH)
+
+
+class OrderBatchSerializer(serializers.Serializer[Any]):
+    """Up to 1,000 orders."""
+
+    orders = OrderSerializer(many=True, max_length=MAX_BATCH)
+
+
+class ItemResultSerializer(serializers.Serializer[Any]):
+    """What became of one item."""
+
+    index = serializers.IntegerField(help_text="Its place in the batch, from 0.")
+    outcome = serializers.ChoiceField(choices=OUTCOMES)
+    code = serializers.CharField(help_text="Why, for programs; empty when accepted.")
+    detail = serializers.CharField(help_text="Why, for people.")
+
+
+class BatchCountsSerializer(serializers.Serializer[Any]):
+    """How many items met which outcome."""
+
+    accepted = serializers.IntegerField()
+    duplicate = serializers.IntegerField()
+    conflict = serializers.IntegerField()
+    revised = serializers.IntegerField()
+    rejected = serializers.IntegerField()
+
+
+class BatchResultSerializer(serializers.Serializer[Any]):
+    """One result per item, in order; sent after all of it is committed."""
+
+    results = ItemResultSerializer(many=True)
+    counts = BatchCountsSerializer()

@@ -1,0 +1,1 @@
+"""The views, split by idea: experiments, lifecycle verbs, judgement, history, bundles, intake."""

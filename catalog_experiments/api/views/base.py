@@ -1,0 +1,74 @@
+"""What all our views share: a key with the right scope, known query parameters, JSON in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from catalog_experiments.access import Caller, Scope
+from catalog_experiments.api.authentication import ApiKeyAuthentication
+from catalog_experiments.api.parsers import StrictJSONParser
+from catalog_experiments.api.permissions import HasScope
+from catalog_experiments.api.query import check_query
+from catalog_experiments.api.renderers import CompactJSONRenderer, OneRenderer
+
+SerializerT = TypeVar("SerializerT", bound=Serializer[Any])
+
+READ = frozenset({Scope.READ})
+OPERATE = frozenset({Scope.OPERATE})
+
+
+class ApiView(APIView):
+    """One address of the API. `scopes` names, for each method, the scopes of which a key needs one."""
+
+    authentication_classes = [ApiKeyAuthentication]
+    permission_classes = [HasScope]
+    parser_classes: ClassVar[list[type[BaseParser]]] = [StrictJSONParser]  # type: ignore[misc]  # the stubs want a sequence
+    renderer_classes = [CompactJSONRenderer]
+    content_negotiation_class = OneRenderer
+    metadata_class = None
+    http_method_names = ["get", "post", "put", "patch", "delete", "head"]
+    scopes: ClassVar[Mapping[str, frozenset[Scope]]] = {}
+    query_parameters: ClassVar[Mapping[str, frozenset[str]]] = {}
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Check key and scope, then the names of the query parameters."""
+        super().initial(request, *args, **kwargs)
+        method = "GET" if request.method == "HEAD" else str(request.method)
+        check_query(request, self.query_parameters.get(method, frozenset()))
+
+
+def caller_of(request: Request) -> Caller:
+    """Return whoever calls; authentication has made sure that it is somebody."""
+    caller = request.user
+    if not isinstance(caller, Caller):
+        raise TypeError("a view without key authentication asked who calls")
+    return caller
+
+
+def require_scope(request: Request, scope: Scope) -> None:
+    """Refuse a caller without `scope`, for what a parameter turns into more than the method's own scope allows.
+
+    Raises:
+        PermissionDenied: the key lacks it.
+    """
+    if scope not in caller_of(request).scopes:
+        raise PermissionDenied(f"The key {caller_of(request).name!r} lacks the scope {scope}.")
+
+
+def read_body(request: Request, serializer: type[SerializerT]) -> dict[str, Any]:
+    """Return the valid fields of the body.
+
+    Raises:
+        ValidationError: naming each wrong field.
+    """
+    reader = serializer(data=request.data)
+    reader.is_valid(raise_exception=True)
+    values: dict[str, Any] = reader.validated_data
+    return values

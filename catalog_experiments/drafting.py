@@ -1,0 +1,152 @@
+"""Write experiments down: new drafts, edits of drafts, and edits of published ones that wait for the next publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.db import IntegrityError, transaction
+
+from catalog_experiments.audit import difference, record_event
+from catalog_experiments.guardrails import FieldError
+from catalog_experiments.locking import locked_experiment, save_change
+from catalog_experiments.models import Experiment, ExperimentStatus, Variant
+from catalog_experiments.specification import (
+    GOES_LIVE_AT_PUBLISH,
+    ExperimentChanges,
+    ExperimentSpec,
+    VariantSpec,
+    as_json,
+    spec_fields,
+    stored_spec,
+    wanted_spec,
+    with_values,
+)
+from catalog_experiments.transitions import IllegalMove, legal_moves
+from catalog_experiments.validation import InvalidExperiment, validate
+
+
+class DuplicateSlug(ValueError):
+    """Another experiment has this slug already."""
+
+
+def create_draft(spec: ExperimentSpec, *, actor: str, now: datetime, action: str = "create") -> Experiment:
+    """Store a new draft with its variants and an event.
+
+    Raises:
+        InvalidExperiment: fields are refused; nothing was stored.
+        DuplicateSlug: the slug is taken.
+    """
+    validate(spec)
+    with transaction.atomic():
+        experiment = _insert(spec)
+        store(experiment, spec, spec_fields())
+        save_change(experiment, *_columns(spec_fields()))
+        record_event(experiment, actor=actor, action=action, before={}, after=as_json(spec, _filled(spec)), now=now)
+    return experiment
+
+
+def update(
+    experiment_id: UUID, changes: ExperimentChanges, *, actor: str, now: datetime, expected_version: int | None = None
+) -> Experiment:
+    """Edit an experiment: a draft at once; of a published one texts at once, the rest pending until the next publish.
+
+    An edit that changes nothing writes nothing. `changes.status` is not read here.
+
+    Raises:
+        ExperimentNotFound: there is none.
+        StaleVersion: it changed since the caller read it.
+        IllegalMove: it is completed.
+        InvalidExperiment: fields are refused, or cannot change once published.
+    """
+    with transaction.atomic():
+        experiment = locked_experiment(experiment_id, expected_version)
+        if experiment.status == ExperimentStatus.COMPLETED:
+            raise IllegalMove(experiment.status, "be edited", legal_moves(experiment.status))
+        before = wanted_spec(experiment)
+        after = with_values(before, changes.fields_set())
+        changed = [name for name in spec_fields() if getattr(before, name) != getattr(after, name)]
+        if changed:
+            _check_edit(experiment, after)
+            _write_edit(experiment, after, changed)
+            old, new = difference(as_json(before, changed), as_json(after, changed))
+            why = changes.reason
+            record_event(experiment, actor=actor, action="update", reason=why, before=old, after=new, now=now)
+    return experiment
+
+
+def store(experiment: Experiment, spec: ExperimentSpec, names: Iterable[str]) -> None:
+    """Set the named fields on a locked experiment and write its variants; the caller saves the experiment itself."""
+    for name in names:
+        if name == "variants":
+            _store_variants(experiment, spec.variants)
+        elif name == "owner_username":
+            experiment.owner = _user(spec.owner_username)
+        else:
+            setattr(experiment, name, getattr(spec, name))
+
+
+def _insert(spec: ExperimentSpec) -> Experiment:
+    try:
+        with transaction.atomic():
+            return Experiment.objects.create(slug=spec.slug, name=spec.name)
+    except IntegrityError as refused:
+        raise DuplicateSlug(f"The slug {spec.slug!r} is taken; choose another.") from refused
+
+
+def _user(username: str | None) -> Any:
+    if username is None:
+        return None
+    return get_user_model().objects.get_by_natural_key(username)
+
+
+def _filled(spec: ExperimentSpec) -> list[str]:
+    empty = ExperimentSpec(slug="", name="")
+    return [name for name in spec_fields() if getattr(spec, name) != getattr(empty, name)]
+
+
+def _columns(names: Iterable[str]) -> list[str]:
+    columns = {"owner_username": "owner"}
+    return [columns.get(name, name) for name in names if name != "variants"]
+
+
+def _store_variants(experiment: Experiment, wanted: tuple[VariantSpec, ...]) -> None:
+    stored = {variant.key: variant for variant in experiment.variants.all()}
+    experiment.variants.exclude(key__in=[spec.key for spec in wanted]).delete()
+    # The control last: the database allows one at a time, and the mark may have moved.
+    for position, spec in sorted(enumerate(wanted), key=lambda entry: entry[1].is_control):
+        variant = stored.get(spec.key, Variant(experiment=experiment, key=spec.key))
+        variant.name, variant.weight, variant.is_control = spec.name, spec.weight, spec.is_control
+        variant.bundle_id, variant.override_payload = spec.bundle_slug, dict(spec.override_payload)
+        variant.position = position
+        variant.save()
+
+
+def _check_edit(experiment: Experiment, after: ExperimentSpec) -> None:
+    if experiment.status != ExperimentStatus.DRAFT and (errors := list(_published_errors(experiment, after))):
+        raise InvalidExperiment(errors)
+    validate(after)
+
+
+def _published_errors(experiment: Experiment, after: ExperimentSpec) -> Iterator[FieldError]:
+    live = stored_spec(experiment)
+    if after.unit_kind != live.unit_kind:
+        message = "What is randomized is fixed at publish; clone the experiment to change it."
+        yield FieldError("unit_kind", "published", message)
+    kept = {variant.key for variant in after.variants}
+    if gone := ", ".join(variant.key for variant in live.variants if variant.key not in kept):
+        message = f"Published variants keep their history and stay ({gone}); clone the experiment without them."
+        yield FieldError("variants", "published", message)
+
+
+def _write_edit(experiment: Experiment, after: ExperimentSpec, changed: list[str]) -> None:
+    at_once = [n for n in changed if experiment.status == ExperimentStatus.DRAFT or n not in GOES_LIVE_AT_PUBLISH]
+    store(experiment, after, at_once)
+    if experiment.status != ExperimentStatus.DRAFT:
+        live = stored_spec(experiment)
+        waiting = [name for name in GOES_LIVE_AT_PUBLISH if getattr(after, name) != getattr(live, name)]
+        experiment.pending_changes = as_json(after, waiting)
+    save_change(experiment, *_columns(at_once), "pending_changes")

@@ -1,0 +1,286 @@
+"""An experiment, its variants, and the phases in which one unchanged treatment ran."""
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from catalog_experiments.models.bundle import Bundle
+from catalog_experiments.models.fields import PATH_SAFE_SLUG, time_ordered_key
+
+
+class ExperimentStatus(models.TextChoices):
+    """The four states of the lifecycle; `lifecycle` is the only writer."""
+
+    DRAFT = "draft", "Draft"
+    RUNNING = "running", "Running"
+    PAUSED = "paused", "Paused"
+    COMPLETED = "completed", "Completed"
+
+
+class PauseCause(models.TextChoices):
+    """Who or what paused: decides whether a resume keeps the phase or opens a new one."""
+
+    NONE = "", "Not paused"
+    PERSON = "person", "A person"
+    BREACHED = "breached", "Guardrail evidence"
+    OUTAGE = "outage", "Outage"
+    SCHEDULE = "schedule", "Schedule"
+
+
+class Conclusion(models.TextChoices):
+    """What a completed experiment came to."""
+
+    NOT_STATED = "", "Not stated"
+    WON = "won", "Won"
+    LOST = "lost", "Lost"
+    INCONCLUSIVE = "inconclusive", "Inconclusive"
+    STOPPED_EARLY = "stopped_early", "Stopped early"
+    INVALID = "invalid", "Invalid"
+
+
+class PhaseOrigin(models.TextChoices):
+    """Where a phase's telemetry comes from."""
+
+    PUBLISHED = "published", "Published"
+    IMPORTED = "imported", "Imported"
+    SEEDED = "seeded", "Seeded for QA"
+
+
+class PrimaryMetric(models.TextChoices):
+    """What a ship decision rests on, per exposed unit."""
+
+    MARGIN = "margin", "Margin per visitor"
+    REVENUE = "revenue", "Revenue per visitor"
+    CONVERSION = "conversion", "Conversion"
+
+
+class UnitKind(models.TextChoices):
+    """What is randomised."""
+
+    VISITOR = "visitor", "Visitor"
+    CUSTOMER = "customer", "Customer"
+
+
+class ExperimentQuerySet(models.QuerySet["Experiment"]):
+    """Questions about many experiments."""
+
+    def running(self) -> "ExperimentQuerySet":
+        """Keep the experiments that serve their variants now."""
+        return self.filter(status=ExperimentStatus.RUNNING)
+
+    def measured(self) -> "ExperimentQuerySet":
+        """Keep those whose telemetry is aggregated: running or paused, and not seeded for QA."""
+        return self.filter(status__in=[ExperimentStatus.RUNNING, ExperimentStatus.PAUSED]).exclude(
+            current_phase__origin=PhaseOrigin.SEEDED
+        )
+
+    def locked(self, ids: Iterable[object]) -> list["Experiment"]:
+        """Lock the rows for update, ordered by primary key, and return them fresh; call it inside a transaction."""
+        return list(self.select_for_update(of=("self",)).filter(pk__in=list(ids)).order_by("pk"))
+
+
+class Experiment(models.Model):
+    """One question put to shoppers: which bundle offer should this product page make?
+
+    `coverage` is in basis points of all units (0 to 10,000). `guardrail_config` has the shape of
+    `guardrails.GuardrailConfig`. `pending_changes` holds edits of a running experiment until the next publish.
+    `lock_version` grows by one with every change and guards against lost updates.
+    """
+
+    id = time_ordered_key()
+    slug = models.CharField(max_length=150, unique=True, validators=[PATH_SAFE_SLUG])
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True, max_length=500)
+    hypothesis = models.TextField(blank=True)
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="owned_experiments"
+    )
+    status = models.CharField(max_length=16, choices=ExperimentStatus.choices, default=ExperimentStatus.DRAFT)
+    unit_kind = models.CharField(max_length=16, choices=UnitKind.choices, default=UnitKind.VISITOR)
+    primary_metric = models.CharField(
+        max_length=16,
+        choices=PrimaryMetric.choices,
+        blank=True,
+        help_text="Left blank: margin when every cost is known at publish, else revenue.",
+    )
+    guardrail_config = models.JSONField(default=dict, blank=True)
+    sample_size_guardrail = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(1_000_000)])
+    current_phase = models.ForeignKey(
+        "Phase", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+    )
+    coverage = models.PositiveSmallIntegerField(
+        default=10_000, validators=[MaxValueValidator(10_000)], help_text="Basis points of all units: 10,000 is all."
+    )
+    attribution_window_days = models.PositiveSmallIntegerField(default=7, validators=[MinValueValidator(1)])
+    planned_sample_size = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Complete units per variant at which the final verdict is computed."
+    )
+    scheduled_start_at = models.DateTimeField(null=True, blank=True)
+    scheduled_end_at = models.DateTimeField(null=True, blank=True)
+    ramp_plan = models.JSONField(default=list, blank=True)
+    exclusion_group = models.CharField(max_length=150, blank=True)
+    targeting = models.JSONField(default=dict, blank=True)
+    forced_units = models.JSONField(default=dict, blank=True, help_text="Unit id to variant key, for QA; never counted.")
+    pending_changes = models.JSONField(default=dict, blank=True)
+    started_at = models.DateTimeField(null=True, blank=True)
+    published_at = models.DateTimeField(null=True, blank=True)
+    paused_at = models.DateTimeField(null=True, blank=True)
+    pause_cause = models.CharField(max_length=16, choices=PauseCause.choices, blank=True, default=PauseCause.NONE)
+    pause_reason = models.TextField(blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    conclusion = models.CharField(max_length=16, choices=Conclusion.choices, blank=True, default=Conclusion.NOT_STATED)
+    winner = models.ForeignKey("Variant", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    learnings = models.TextField(blank=True)
+    final_report = models.JSONField(default=list, blank=True, help_text="Revisions of the frozen report, oldest first.")
+    metadata = models.JSONField(default=dict, blank=True)
+    lock_version = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = ExperimentQuerySet.as_manager()
+
+    class Meta:
+        db_table = "catalog_bundle_experiments"
+        ordering = ["-created_at"]
+        permissions = [
+            ("publish_experiment", "Can publish and resume experiments"),
+            ("pause_experiment", "Can pause experiments"),
+            ("complete_experiment", "Can complete experiments"),
+        ]
+        indexes = [models.Index(fields=["status"], name="experiment_status")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(status__in=ExperimentStatus.values), name="experiment_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(slug__regex=r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$"), name="experiment_slug_path_safe"
+            ),
+            models.CheckConstraint(condition=models.Q(coverage__lte=10_000), name="experiment_coverage_range"),
+            models.CheckConstraint(
+                condition=models.Q(sample_size_guardrail__lte=1_000_000), name="experiment_sample_guardrail_range"
+            ),
+            models.CheckConstraint(condition=models.Q(attribution_window_days__gte=1), name="experiment_window_positive"),
+            models.CheckConstraint(
+                condition=models.Q(status=ExperimentStatus.DRAFT) | models.Q(current_phase__isnull=False),
+                name="experiment_phase_once_published",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(pause_cause__in=PauseCause.values), name="experiment_pause_cause_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(conclusion__in=Conclusion.values), name="experiment_conclusion_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scheduled_start_at__isnull=True)
+                | models.Q(scheduled_end_at__isnull=True)
+                | models.Q(scheduled_end_at__gt=models.F("scheduled_start_at")),
+                name="experiment_schedule_ordered",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the experiment by its slug."""
+        return self.slug
+
+    @property
+    def is_running(self) -> bool:
+        """Say whether visitors are served this experiment's variants."""
+        return self.status == ExperimentStatus.RUNNING
+
+    @property
+    def is_seeded(self) -> bool:
+        """Say whether the numbers were seeded for QA: no job may touch them."""
+        return self.current_phase is not None and self.current_phase.origin == PhaseOrigin.SEEDED
+
+
+class Variant(models.Model):
+    """One answer to the question: a bundle (or no offer, for a control) and the payload the page applies."""
+
+    id = time_ordered_key()
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="variants")
+    key = models.CharField(max_length=100, validators=[PATH_SAFE_SLUG])
+    name = models.CharField(max_length=150)
+    weight = models.PositiveSmallIntegerField(default=0, validators=[MaxValueValidator(10_000)])
+    is_control = models.BooleanField(default=False)
+    bundle = models.ForeignKey(
+        Bundle,
+        to_field="bundle_slug",
+        db_column="bundle_slug",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="variants",
+    )
+    override_payload = models.JSONField(default=dict, blank=True)
+    position = models.PositiveSmallIntegerField(default=0)
+    metadata = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "catalog_bundle_experiment_variants"
+        ordering = ["-is_control", "position", "key"]
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "key"], name="variant_experiment_key"),
+            models.UniqueConstraint(
+                fields=["experiment"], condition=models.Q(is_control=True), name="variant_one_control"
+            ),
+            models.CheckConstraint(condition=models.Q(weight__lte=10_000), name="variant_weight_range"),
+        ]
+
+    def __str__(self) -> str:
+        """Name the variant by experiment and key."""
+        return f"{self.experiment}: {self.key}"
+
+
+class Phase(models.Model):
+    """One unchanged treatment with its own salt; results of phases are reported apart, never pooled.
+
+    `variants` holds each variant as it was, control first: `{key, name, weight, is_control, bundle_slug,
+    override_payload, bundle}` where `bundle` is the offer as it was or null. `bounds` is the guardrail
+    configuration in force, `caps` the per-unit caps of money metrics in minor units by metric name, `alpha` the
+    error budget of the whole phase, `minimum_sample` the sample guardrail.
+    """
+
+    id = time_ordered_key()
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="phases")
+    number = models.PositiveSmallIntegerField()
+    salt = models.CharField(max_length=64)
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    reason = models.TextField(blank=True)
+    variants = models.JSONField(default=list)
+    anchor_product_slug = models.CharField(max_length=150, blank=True)
+    bounds = models.JSONField(default=dict)
+    alpha = models.FloatField(default=0.05)
+    minimum_sample = models.PositiveIntegerField(default=0)
+    caps = models.JSONField(default=dict)
+    window_days = models.PositiveSmallIntegerField(default=7)
+    primary_metric = models.CharField(max_length=16, choices=PrimaryMetric.choices, default=PrimaryMetric.REVENUE)
+    currency = models.CharField(max_length=3, blank=True)
+    planned_sample_size = models.PositiveIntegerField(null=True, blank=True)
+    unserved_spans = models.JSONField(
+        default=list, help_text="Pauses inside the phase as [from, to or null] in ISO 8601: units meeting one are cut."
+    )
+    origin = models.CharField(max_length=16, choices=PhaseOrigin.choices, default=PhaseOrigin.PUBLISHED)
+
+    class Meta:
+        db_table = "catalog_bundle_experiment_phases"
+        ordering = ["experiment", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["experiment", "number"], name="phase_experiment_number"),
+            models.UniqueConstraint(
+                fields=["experiment"], condition=models.Q(closed_at__isnull=True), name="phase_one_open"
+            ),
+            models.CheckConstraint(condition=models.Q(alpha__gt=0, alpha__lt=1), name="phase_alpha_range"),
+            models.CheckConstraint(condition=models.Q(window_days__gte=1), name="phase_window_positive"),
+            models.CheckConstraint(condition=models.Q(origin__in=PhaseOrigin.values), name="phase_origin_known"),
+            models.CheckConstraint(
+                condition=models.Q(closed_at__isnull=True) | models.Q(closed_at__gte=models.F("opened_at")),
+                name="phase_closed_after_opened",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the phase by experiment and number."""
+        return f"{self.experiment} phase {self.number}"

@@ -1,0 +1,167 @@
+"""What aggregation makes of the facts: moments by cohort day, tallies by outcome hour, and the cards' metric rows."""
+
+from django.db import models
+
+from catalog_experiments.models.experiment import Experiment, Phase, Variant
+from catalog_experiments.models.fields import time_ordered_key
+
+
+class MomentMetric(models.TextChoices):
+    """What is summed over the exposed units of a cohort day."""
+
+    REVENUE = "revenue", "Revenue per visitor"
+    MARGIN = "margin", "Margin per visitor"
+    CONVERSION = "conversion", "Conversion"
+    TAKE_RATE = "take_rate", "Take rate"
+    HARM = "harm", "Conversion within 24 hours"
+
+
+class Moment(models.Model):
+    """n, sum and sum of squares of one metric over the units first exposed on one UTC day; rows merge by addition.
+
+    Money is in minor units of `currency`; `segment` is '' for all units. The covariate is the unit's capped
+    revenue before its exposure, `cross_total` the sum of products of metric and covariate.
+    """
+
+    id = time_ordered_key()
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False)
+    phase = models.ForeignKey(Phase, on_delete=models.CASCADE, related_name="moments", db_index=False)
+    variant_key = models.CharField(max_length=100)
+    cohort_date = models.DateField()
+    metric = models.CharField(max_length=16, choices=MomentMetric.choices)
+    segment = models.CharField(max_length=100, blank=True, default="")
+    currency = models.CharField(max_length=3, blank=True, default="")
+    n = models.BigIntegerField()
+    total = models.DecimalField(max_digits=40, decimal_places=0)
+    total_squares = models.DecimalField(max_digits=40, decimal_places=0)
+    covariate_total = models.DecimalField(max_digits=40, decimal_places=0, default=0)
+    covariate_total_squares = models.DecimalField(max_digits=40, decimal_places=0, default=0)
+    cross_total = models.DecimalField(max_digits=40, decimal_places=0, default=0)
+
+    class Meta:
+        db_table = "catalog_bundle_experiment_moments"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "phase", "variant_key", "cohort_date", "metric", "segment", "currency"],
+                name="moment_key",
+            ),
+            models.CheckConstraint(condition=models.Q(n__gte=0), name="moment_n_positive"),
+        ]
+
+    def __str__(self) -> str:
+        """Name the row by its key."""
+        return f"{self.metric} of {self.variant_key} on {self.cohort_date}"
+
+
+class GuardrailTally(models.Model):
+    """First eligible orders of exposed units by the UTC hour of the order: net as of the watermark, and gross."""
+
+    id = time_ordered_key()
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False)
+    phase = models.ForeignKey(Phase, on_delete=models.CASCADE, related_name="tallies", db_index=False)
+    variant_key = models.CharField(max_length=100)
+    outcome_hour_at = models.DateTimeField()
+    n = models.BigIntegerField()
+    accepted = models.BigIntegerField()
+    gross_n = models.BigIntegerField()
+    gross_accepted = models.BigIntegerField()
+
+    class Meta:
+        db_table = "catalog_bundle_experiment_guardrail_tallies"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["experiment", "phase", "variant_key", "outcome_hour_at"], name="guardrail_tally_key"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(n__gte=0, accepted__gte=0, accepted__lte=models.F("n")), name="guardrail_tally_counts"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(gross_n__gte=0, gross_accepted__gte=0, gross_accepted__lte=models.F("gross_n")),
+                name="guardrail_tally_gross",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the row by variant and hour."""
+        return f"{self.variant_key} at {self.outcome_hour_at:%Y-%m-%d %H:00}"
+
+
+class AggregationCursor(models.Model):
+    """How far the facts of a phase have been counted into one product: its moments or its tallies.
+
+    `recorded_to` is a moment of the database's clock: every fact recorded before it is counted. `served_spans` are
+    the spans the count assumed; when a pause or an end changes them, the phase is counted anew. A run locks the rows
+    of its phases, so that two runs never write the same product of a phase at once.
+    """
+
+    class Product(models.TextChoices):
+        """What was counted."""
+
+        MOMENTS = "moments", "Moments"
+        TALLIES = "tallies", "Tallies"
+
+    id = time_ordered_key()
+    phase = models.ForeignKey(Phase, on_delete=models.CASCADE, related_name="cursors", db_index=False)
+    product = models.CharField(max_length=16, choices=Product.choices)
+    recorded_to = models.DateTimeField(null=True)
+    served_spans = models.JSONField(default=list)
+
+    class Meta:
+        db_table = "catalog_bundle_experiment_cursors"
+        constraints = [
+            models.UniqueConstraint(fields=["phase", "product"], name="aggregation_cursor_phase_product"),
+            models.CheckConstraint(
+                condition=models.Q(product__in=["moments", "tallies"]), name="aggregation_cursor_product_known"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the cursor by phase and product."""
+        return f"{self.product} of {self.phase_id} to {self.recorded_to}"
+
+
+class VariantMetric(models.Model):
+    """What a card shows of a variant: one row a UTC day, updated by each run, counted from the phase's start.
+
+    Rates are fractions with four decimals; `lift_vs_control` is relative (0.12 is +12 %), among buyers, and null
+    without control acceptance (`lift_reason` says why).
+    """
+
+    id = time_ordered_key()
+    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="metrics")
+    variant = models.ForeignKey(Variant, on_delete=models.CASCADE, related_name="metrics", db_index=False)
+    phase = models.ForeignKey(Phase, on_delete=models.CASCADE, related_name="metrics")
+    window_start = models.DateField(help_text="The UTC day the row is for.")
+    lookback_days = models.PositiveIntegerField(default=30, help_text="Days since the phase opened, at least 1.")
+    acceptance_rate = models.DecimalField(max_digits=6, decimal_places=4, default=0)
+    acceptance_count = models.PositiveBigIntegerField(default=0)
+    sample_size = models.PositiveBigIntegerField(default=0)
+    exposed_count = models.PositiveBigIntegerField(default=0)
+    lift_vs_control = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    lift_lower = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    lift_upper = models.DecimalField(max_digits=14, decimal_places=4, null=True, blank=True)
+    lift_reason = models.CharField(max_length=100, blank=True)
+    guardrail_breached = models.BooleanField(default=False)
+    breach_reasons = models.JSONField(default=list, blank=True)
+    computed_at = models.DateTimeField()
+    watermark_at = models.DateTimeField(help_text="Facts recorded before this moment are counted.")
+    metadata = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        db_table = "catalog_bundle_experiment_metrics"
+        ordering = ["-window_start", "-computed_at"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["variant", "phase", "window_start", "lookback_days"], name="variant_metric_day"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(acceptance_rate__gte=0, acceptance_rate__lte=1), name="variant_metric_rate_range"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(acceptance_count__lte=models.F("sample_size")), name="variant_metric_count_in_sample"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        """Name the row by variant and day."""
+        return f"{self.variant_id} on {self.window_start}"

@@ -1,0 +1,42 @@
+"""Which moves the lifecycle allows: the one table, and the refusal of everything else. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+_LEGAL: Mapping[str, tuple[str, ...]] = {
+    "draft": ("publish", "delete"),
+    "running": ("publish", "pause", "complete"),
+    "paused": ("resume", "complete"),
+    "completed": ("clone",),
+}
+
+
+class IllegalMove(RuntimeError):
+    """The lifecycle knows no such move from the present status; nothing was changed."""
+
+    def __init__(self, status: str, verb: str, legal: tuple[str, ...]) -> None:
+        """Keep the present status, the refused verb and what would be allowed."""
+        super().__init__(f"A {status} experiment cannot {verb}; it can: {', '.join(legal)}.")
+        self.status = status
+        self.verb = verb
+        self.legal = legal
+
+
+def legal_moves(status: str) -> tuple[str, ...]:
+    """Return the verbs that a status allows; a completed experiment can only be cloned.
+
+    >>> legal_moves("paused")
+    ('resume', 'complete')
+    """
+    return _LEGAL[status]
+
+
+def require_legal(status: str, verb: str) -> None:
+    """Let a legal move pass.
+
+    Raises:
+        IllegalMove: the status does not allow the verb.
+    """
+    if verb not in _LEGAL[status]:
+        raise IllegalMove(status, verb, _LEGAL[status])

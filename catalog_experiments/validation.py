@@ -1,0 +1,200 @@
+"""The rules an experiment's fields must keep, in one place for API, admin, commands and imports.
+
+A draft may be unfinished (preflight says what is missing), but nothing in it may be wrong.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from django.contrib.auth import get_user_model
+
+from catalog_experiments import targeting
+from catalog_experiments.assignment import BUCKETS, AllocationError, allowed_coverage
+from catalog_experiments.guardrails import FieldError, GuardrailConfigError, parse_config
+from catalog_experiments.models import Bundle, PrimaryMetric, UnitKind
+from catalog_experiments.models.fields import PATH_SAFE_SLUG
+from catalog_experiments.payloads import is_storable_text, payload_errors
+from catalog_experiments.specification import ExperimentSpec, VariantSpec
+
+MOST_VARIANTS = 20
+MOST_FORCED_UNITS = 1000
+LARGEST_WEIGHT = 10_000
+LARGEST_SAMPLE_GUARDRAIL = 1_000_000
+LONGEST_WINDOW_DAYS = 90
+_LARGEST_INTEGER = 2_147_483_647
+
+
+class InvalidExperiment(ValueError):
+    """Fields are refused; `errors` holds one entry per fault with the field's path, a code and the remedy."""
+
+    def __init__(self, errors: Iterable[FieldError]) -> None:
+        """Keep the single faults and join their sentences."""
+        self.errors = tuple(errors)
+        super().__init__(" ".join(f"{error.field}: {error.message}" for error in self.errors))
+
+
+def validate(spec: ExperimentSpec) -> None:
+    """Check every field and how the fields fit together.
+
+    Raises:
+        InvalidExperiment: with every fault found.
+    """
+    if errors := [*_own_errors(spec), *_variants_errors(spec), *_reference_errors(spec)]:
+        raise InvalidExperiment(errors)
+
+
+def whole_number_errors(field: str, value: object, lowest: int, highest: int) -> Iterator[FieldError]:
+    """Yield what is wrong with a number that must be whole and in `[lowest, highest]`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        yield FieldError(field, "type", "Use a whole number, without quotes.")
+    elif not lowest <= value <= highest:
+        yield FieldError(field, "range", f"Use a whole number from {lowest} to {highest}.")
+
+
+def text_errors(field: str, value: object, longest: int, *, is_required: bool = False) -> Iterator[FieldError]:
+    """Yield what is wrong with a text of at most `longest` characters."""
+    if not isinstance(value, str):
+        yield FieldError(field, "type", "Use a text.")
+    elif is_required and not value.strip():
+        yield FieldError(field, "required", "This field may not be empty.")
+    elif len(value) > longest:
+        yield FieldError(field, "length", f"Use at most {longest} characters; these are {len(value)}.")
+    elif not is_storable_text(value):
+        yield FieldError(field, "characters", "The text holds a NUL or half a surrogate pair; remove it.")
+
+
+def slug_errors(field: str, value: object, longest: int = 150) -> Iterator[FieldError]:
+    """Yield what is wrong with a slug that must stand in an address."""
+    faults = list(text_errors(field, value, longest, is_required=True))
+    if not faults and not PATH_SAFE_SLUG.regex.search(str(value)):
+        faults.append(FieldError(field, "slug_not_path_safe", str(PATH_SAFE_SLUG.message)))
+    yield from faults
+
+
+def choice_errors(field: str, value: object, choices: Iterable[str]) -> Iterator[FieldError]:
+    """Yield what is wrong with a value that must be one of the choices."""
+    known = tuple(choices)
+    if value not in known:
+        yield FieldError(field, "choice", f"Use one of: {', '.join(repr(choice) for choice in known)}.")
+
+
+def guardrail_errors(config: object, field: str = "guardrail_config") -> Iterator[FieldError]:
+    """Yield what is wrong with guardrail settings, by the path of each field."""
+    if not isinstance(config, Mapping):
+        yield FieldError(field, "type", "The guardrails must be a JSON object, {} for none.")
+        return
+    try:
+        parse_config(config)
+    except GuardrailConfigError as refused:
+        yield from (FieldError(f"{field}.{error.field}", error.code, error.message) for error in refused.errors)
+
+
+def targeting_errors(condition: object, field: str = "targeting") -> Iterator[FieldError]:
+    """Yield what is wrong with a targeting condition."""
+    try:
+        targeting.validate(condition)
+    except targeting.TargetingError as refused:
+        yield FieldError(field, "targeting", str(refused))
+
+
+def coverage_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
+    """Yield what is wrong with weights and coverage together: they must split into whole basis points."""
+    try:
+        allowed_coverage([variant.weight for variant in spec.variants], spec.coverage)
+    except AllocationError as refused:
+        yield FieldError("coverage", "allocation", str(refused))
+
+
+def _own_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
+    yield from slug_errors("slug", spec.slug)
+    yield from text_errors("name", spec.name, 200, is_required=True)
+    yield from text_errors("description", spec.description, 500)
+    yield from text_errors("hypothesis", spec.hypothesis, 5000)
+    yield from guardrail_errors(spec.guardrail_config)
+    yield from whole_number_errors("sample_size_guardrail", spec.sample_size_guardrail, 0, LARGEST_SAMPLE_GUARDRAIL)
+    yield from whole_number_errors("coverage", spec.coverage, 0, BUCKETS)
+    yield from whole_number_errors("attribution_window_days", spec.attribution_window_days, 1, LONGEST_WINDOW_DAYS)
+    if spec.planned_sample_size is not None:
+        yield from whole_number_errors("planned_sample_size", spec.planned_sample_size, 1, _LARGEST_INTEGER)
+    yield from choice_errors("primary_metric", spec.primary_metric, ["", *PrimaryMetric.values])
+    yield from choice_errors("unit_kind", spec.unit_kind, UnitKind.values)
+    yield from targeting_errors(spec.targeting)
+
+
+def _variants_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
+    if len(spec.variants) > MOST_VARIANTS:
+        yield FieldError("variants", "too_many", f"Use at most {MOST_VARIANTS} variants.")
+        return
+    faults = [fault for index, variant in enumerate(spec.variants) for fault in _variant_errors(index, variant)]
+    yield from faults
+    yield from _repeated_keys(spec.variants)
+    for index in [index for index, variant in enumerate(spec.variants) if variant.is_control][1:]:
+        message = "Another variant is the control already; an experiment has exactly one."
+        yield FieldError(f"variants[{index}].is_control", "second_control", message)
+    if not faults and spec.variants and _are_weights_settled(spec.variants):
+        yield from coverage_errors(spec)
+
+
+def _variant_errors(index: int, variant: VariantSpec) -> Iterator[FieldError]:
+    path = f"variants[{index}]"
+    yield from slug_errors(f"{path}.key", variant.key, 100)
+    yield from text_errors(f"{path}.name", variant.name, 150, is_required=True)
+    yield from whole_number_errors(f"{path}.weight", variant.weight, 0, LARGEST_WEIGHT)
+    if not isinstance(variant.is_control, bool):
+        yield FieldError(f"{path}.is_control", "type", "Use true or false.")
+    if variant.bundle_slug is not None:
+        yield from text_errors(f"{path}.bundle_slug", variant.bundle_slug, 150, is_required=True)
+    yield from payload_errors(f"{path}.override_payload", variant.override_payload)
+
+
+def _are_weights_settled(variants: tuple[VariantSpec, ...]) -> bool:
+    # Half-filled weights of a draft are preflight's to name; here they only say nothing about coverage yet.
+    weights = [variant.weight for variant in variants]
+    return all(weights) or not any(weights)
+
+
+def _repeated_keys(variants: tuple[VariantSpec, ...]) -> Iterator[FieldError]:
+    seen: Counter[str] = Counter()
+    for index, variant in enumerate(variants):
+        seen[variant.key] += 1
+        if seen[variant.key] > 1:
+            message = f"The key {variant.key!r} is taken by another variant; keys must differ."
+            yield FieldError(f"variants[{index}].key", "duplicate", message)
+
+
+def _reference_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
+    yield from _unknown_bundles(spec.variants)
+    yield from _forced_errors(spec.forced_units, {variant.key for variant in spec.variants})
+    if spec.owner_username is not None and not _is_user(spec.owner_username):
+        yield FieldError("owner_username", "unknown", f"There is no user {spec.owner_username!r}.")
+
+
+def _unknown_bundles(variants: tuple[VariantSpec, ...]) -> Iterator[FieldError]:
+    named = {v.bundle_slug for v in variants if isinstance(v.bundle_slug, str) and is_storable_text(v.bundle_slug)}
+    known = set(Bundle.objects.filter(bundle_slug__in=named).values_list("bundle_slug", flat=True)) if named else set()
+    for index, variant in enumerate(variants):
+        if variant.bundle_slug in named - known:
+            message = f"There is no bundle {variant.bundle_slug!r}; create it first or name another."
+            yield FieldError(f"variants[{index}].bundle_slug", "unknown_bundle", message)
+
+
+def _forced_errors(forced: Mapping[str, Any], keys: set[str]) -> Iterator[FieldError]:
+    if not isinstance(forced, Mapping):
+        yield FieldError("forced_units", "type", "Use a JSON object of unit id to variant key.")
+        return
+    if len(forced) > MOST_FORCED_UNITS:
+        yield FieldError("forced_units", "too_many", f"Force at most {MOST_FORCED_UNITS} units.")
+        return
+    for unit_id, key in forced.items():
+        yield from text_errors("forced_units", unit_id, 200, is_required=True)
+        if key not in keys:
+            yield FieldError(f"forced_units.{unit_id}", "unknown_variant", f"There is no variant {key!r}.")
+
+
+def _is_user(username: object) -> bool:
+    if not isinstance(username, str) or not is_storable_text(username):
+        return False
+    return get_user_model().objects.filter(**{get_user_model().USERNAME_FIELD: username}).exists()

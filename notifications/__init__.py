@@ -1,0 +1,1 @@
+"""Alerts: an outbox, its channels and their delivery. Knows nothing of experiments."""

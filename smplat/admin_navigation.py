@@ -1,0 +1,33 @@
+"""The sidebar of the admin, as plain data for the theme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.urls import reverse_lazy
+
+
+def entry(title: str, icon: str, url_name: str) -> dict[str, Any]:
+    """Return one entry: a page of the admin, by the name of its URL there."""
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{url_name}")}
+
+
+NAVIGATION: list[dict[str, Any]] = [
+    {
+        "title": "Merchandising",
+        "items": [
+            {"title": "Control center", "icon": "dashboard", "link": "/admin/merchandising/bundles"},
+            entry("Experiments", "science", "catalog_experiments_experiment_changelist"),
+            entry("Bundles", "redeem", "catalog_experiments_bundle_changelist"),
+        ],
+    },
+    {
+        "title": "Operations",
+        "items": [
+            entry("Alerts", "notifications", "notifications_alert_changelist"),
+            entry("Jobs", "schedule", "catalog_experiments_jobrun_changelist"),
+            entry("Audit trail", "history", "catalog_experiments_experimentevent_changelist"),
+            entry("API keys", "key", "catalog_experiments_apikey_changelist"),
+        ],
+    },
+]

@@ -1,0 +1,145 @@
+"""Which variant this visitor gets: unit and context in, a decision out. First step of the walk.
+
+The order is fixed: forced list, holdout and exclusion filters, targeting, coverage, variant. Whatever goes wrong, the
+answer is control and the visitor is not enrolled; nothing here raises, asks the database or waits.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+from catalog_experiments.assignment import bucket, choose_variant, in_ranges
+from storefront.document import Plan, PlannedVariant, Snapshot, reader
+
+logger = logging.getLogger(__name__)
+
+Reason = Literal["SPLIT", "STATIC", "TARGETING_MATCH", "DISABLED", "ERROR"]
+
+
+class Decision(NamedTuple):
+    """What a visitor gets, and why.
+
+    `bundle` is the offer as in the document, None for no offer; neither it nor `payload` may be changed, all requests
+    share them. Only an enrolled visitor (reason SPLIT) may be exposed. `bucket` is in [0, 9999], None when the
+    decision did not get that far.
+    """
+
+    experiment: str
+    variant_key: str
+    bundle: Mapping[str, Any] | None
+    payload: Mapping[str, Any]
+    reason: Reason
+    is_enrolled: bool
+    phase: int
+    document_version: int
+    bucket: int | None
+
+
+def decide(
+    unit_id: str, context: Mapping[str, Any], *, slug: str | None = None, product_slug: str | None = None
+) -> Decision | None:
+    """Decide for one visitor, either for an experiment by `slug` or for the slot on the page of `product_slug`.
+
+    `context` holds the visitor's attributes for targeting. None means that the document knows no such experiment, or
+    none on that page. Without a fresh document the answer is control with reason ERROR. Never raises.
+    """
+    try:
+        held = reader()
+        snapshot = held.current()
+        if snapshot is None:
+            return _unavailable(held.last_seen(), slug=slug, product_slug=product_slug)
+        plan = find_plan(snapshot, slug=slug, product_slug=product_slug)
+        return None if plan is None else decide_with(plan, unit_id, context)
+    except Exception:
+        logger.exception("a decision failed and became control")
+        return _nothing_known(slug)
+
+
+def find_plan(snapshot: Snapshot, *, slug: str | None = None, product_slug: str | None = None) -> Plan | None:
+    """Return the experiment named, or the one that owns the slot on a product page; None when there is none."""
+    if slug is not None:
+        return snapshot.plans.get(slug)
+    return snapshot.slots.get(product_slug or "")
+
+
+def decide_with(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> Decision:
+    """Decide for one visitor of a known experiment. Never raises."""
+    try:
+        return _decide_running(plan, unit_id, context) if plan.status == "running" else _decide_at_rest(plan)
+    except Exception:
+        logger.exception("experiment %s: a decision failed and became control", plan.slug)
+        return control(plan, "ERROR")
+
+
+def control(plan: Plan, reason: Reason, at_bucket: int | None = None) -> Decision:
+    """Return the experiment's control for a visitor who is not enrolled."""
+    return _decision(plan, plan.control, reason, at_bucket)
+
+
+def control_of_slot(product_slug: str) -> Decision | None:
+    """Return what a visitor outside every experiment sees on a page, a bot for one; None when nothing runs there."""
+    snapshot = reader().current()
+    plan = None if snapshot is None else find_plan(snapshot, product_slug=product_slug)
+    if plan is None:
+        return None
+    return control(plan, "STATIC") if plan.status == "running" else _decide_at_rest(plan)
+
+
+def force(plan: Plan, variant_key: str) -> Decision | None:
+    """Return a variant somebody asked to see, never enrolled; None when the experiment has no such variant."""
+    variant = plan.variant(variant_key)
+    return None if variant is None else _decision(plan, variant, "TARGETING_MATCH", None)
+
+
+def _decide_running(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> Decision:
+    if plan.forced and (forced := plan.variant(plan.forced.get(unit_id))):
+        return _decision(plan, forced, "TARGETING_MATCH", None)
+    if plan.is_shadowed or not _is_eligible(plan, unit_id, context):
+        return control(plan, "STATIC")
+    unit_bucket = bucket(plan.salt, unit_id)
+    position = choose_variant(plan.ranges, unit_bucket)
+    if position is None:
+        return control(plan, "STATIC", unit_bucket)
+    return _decision(plan, plan.variants[position], "SPLIT", unit_bucket)
+
+
+def _is_eligible(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> bool:
+    if not all(in_ranges(bucket(item.seed, unit_id), item.ranges) for item in plan.filters):
+        return False
+    return plan.targets is None or plan.targets({"id": unit_id, **context})
+
+
+def _decide_at_rest(plan: Plan) -> Decision:
+    if plan.status == "paused":
+        return control(plan, "DISABLED")
+    if plan.status == "completed":
+        return _decision(plan, plan.variant(plan.shipped_key) or plan.control, "STATIC", None)
+    return control(plan, "ERROR")
+
+
+def _decision(plan: Plan, variant: PlannedVariant, reason: Reason, at_bucket: int | None) -> Decision:
+    return Decision(
+        plan.slug,
+        variant.key,
+        variant.bundle,
+        variant.payload,
+        reason,
+        reason == "SPLIT",
+        plan.phase,
+        plan.document_version,
+        at_bucket,
+    )
+
+
+def _unavailable(stale: Snapshot | None, *, slug: str | None, product_slug: str | None) -> Decision:
+    # What is held may be hours old, but which variant is the control does not change within an experiment.
+    plan = None if stale is None else find_plan(stale, slug=slug, product_slug=product_slug)
+    if plan is None:
+        return _nothing_known(slug)
+    return control(plan, "ERROR") if plan.status == "running" else _decide_at_rest(plan)
+
+
+def _nothing_known(slug: str | None) -> Decision:
+    return Decision(slug or "", "", None, {}, "ERROR", False, 0, 0, None)

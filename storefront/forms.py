@@ -1,0 +1,17 @@
+"""The checkout form: where the order goes."""
+
+from __future__ import annotations
+
+from django import forms
+
+
+class DeliveryForm(forms.Form):
+    """Who gets the parcel and where; kept with the order alone, never with telemetry."""
+
+    name = forms.CharField(max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
+    email = forms.EmailField(max_length=200, widget=forms.EmailInput(attrs={"autocomplete": "email"}))
+    street = forms.CharField(
+        max_length=150, label="Street and number", widget=forms.TextInput(attrs={"autocomplete": "street-address"})
+    )
+    postcode = forms.CharField(max_length=20, widget=forms.TextInput(attrs={"autocomplete": "postal-code"}))
+    city = forms.CharField(max_length=100, widget=forms.TextInput(attrs={"autocomplete": "address-level2"}))

@@ -1,0 +1,76 @@
+"""Who is looking: a random first-party id, and whether this look may count."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponseBase
+
+COOKIE = "visitor"
+COOKIE_SECONDS = 400 * 24 * 3600  # the longest browsers keep a cookie
+VALID_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+BOTS = re.compile(
+    r"bot\b|bot/|crawl|spider|slurp|preview|headless-?check|monitor|uptime|pingdom|lighthouse|facebookexternalhit"
+    r"|curl/|wget/|python-requests|go-http-client|libwww",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """One visitor of this request. `context` holds the attributes that targeting may use."""
+
+    id: str
+    is_new: bool
+    is_bot: bool
+    context: Mapping[str, str]
+
+
+def visitor_of(request: HttpRequest) -> Visitor:
+    """Return who asks: the id in the cookie, or a new random one when there is none or it is not ours."""
+    known = request.COOKIES.get(COOKIE, "")
+    is_known = VALID_ID.fullmatch(known) is not None
+    return Visitor(
+        id=known if is_known else secrets.token_urlsafe(18),
+        is_new=not is_known,
+        is_bot=is_bot(request.headers.get("User-Agent", "")),
+        context=_context(request),
+    )
+
+
+def remember(response: HttpResponseBase, visitor: Visitor) -> None:
+    """Set the cookie of a new visitor, readable by this shop's server alone; bots get none."""
+    if visitor.is_new and not visitor.is_bot:
+        response.set_cookie(
+            COOKIE,
+            visitor.id,
+            max_age=COOKIE_SECONDS,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
+
+
+def is_bot(user_agent: str) -> bool:
+    """Say whether a browser's name is that of a machine; no name at all counts as one.
+
+    >>> is_bot("Mozilla/5.0 (compatible; Googlebot/2.1)"), is_bot("Mozilla/5.0 (X11; Linux) Firefox/140.0")
+    (True, False)
+    """
+    return not user_agent or BOTS.search(user_agent) is not None
+
+
+def is_prefetch(request: HttpRequest) -> bool:
+    """Say whether the browser only fetches ahead: nobody has reached anything yet."""
+    purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
+    return "prefetch" in purpose or "prerender" in purpose
+
+
+def _context(request: HttpRequest) -> Mapping[str, str]:
+    language = request.headers.get("Accept-Language", "").split(",")[0].split(";")[0].strip().lower()
+    is_mobile = "mobi" in request.headers.get("User-Agent", "").lower()
+    return {"language": language, "device": "mobile" if is_mobile else "desktop"}
