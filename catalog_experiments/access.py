@@ -31,7 +31,9 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES = frozenset(Scope)
-CLIENT_SCOPES = frozenset({Scope.EVALUATE})  # a public key: decisions, the payload and exposures, whatever else it was given
+CLIENT_SCOPES = frozenset(
+    {Scope.EVALUATE}
+)  # a public key: decisions, the payload and exposures, whatever else it was given
 
 
 class InvalidKeyRequest(ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,12 +29,14 @@ from catalog_experiments.specification import (
 from catalog_experiments.transitions import IllegalMove, legal_moves
 from catalog_experiments.validation import InvalidExperiment, validate
 
+__all__ = ["DuplicateSlug", "InvalidExperiment", "clone", "columns_of", "create_draft", "store", "update"]
+
 
 class DuplicateSlug(ValueError):
     """Another experiment has this slug already."""
 
 
-def create_draft(spec: ExperimentSpec, *, actor: str, now: datetime, action: str = "create") -> Experiment:
+def create_draft(spec: ExperimentSpec, *, actor: str, now: datetime, reason: str = "") -> Experiment:
     """Store a new draft with its variants and an event.
 
     Raises:
@@ -44,8 +47,9 @@ def create_draft(spec: ExperimentSpec, *, actor: str, now: datetime, action: str
     with transaction.atomic():
         experiment = _insert(spec)
         store(experiment, spec, spec_fields())
-        save_change(experiment, *_columns(spec_fields()))
-        record_event(experiment, actor=actor, action=action, before={}, after=as_json(spec, _filled(spec)), now=now)
+        save_change(experiment, *columns_of(spec_fields()))
+        filled = as_json(spec, _filled(spec))
+        record_event(experiment, actor=actor, action="create", reason=reason, before={}, after=filled, now=now)
     return experiment
 
 
@@ -78,6 +82,20 @@ def update(
     return experiment
 
 
+def clone(experiment_id: UUID, *, slug: str, name: str, actor: str, now: datetime) -> Experiment:
+    """Make a new draft like an experiment of any status, its pending edits included.
+
+    Raises:
+        ExperimentNotFound: there is none.
+        DuplicateSlug: the slug is taken.
+        InvalidExperiment: slug or name are refused.
+    """
+    with transaction.atomic():
+        source = locked_experiment(experiment_id)
+        spec = replace(wanted_spec(source), slug=slug, name=name)
+        return create_draft(spec, actor=actor, now=now, reason=f"Cloned from {source.slug}.")
+
+
 def store(experiment: Experiment, spec: ExperimentSpec, names: Iterable[str]) -> None:
     """Set the named fields on a locked experiment and write its variants; the caller saves the experiment itself."""
     for name in names:
@@ -108,7 +126,8 @@ def _filled(spec: ExperimentSpec) -> list[str]:
     return [name for name in spec_fields() if getattr(spec, name) != getattr(empty, name)]
 
 
-def _columns(names: Iterable[str]) -> list[str]:
+def columns_of(names: Iterable[str]) -> list[str]:
+    """Return the columns that hold the named fields of a specification; variants have rows of their own."""
     columns = {"owner_username": "owner"}
     return [columns.get(name, name) for name in names if name != "variants"]
 
@@ -149,4 +168,4 @@ def _write_edit(experiment: Experiment, after: ExperimentSpec, changed: list[str
         live = stored_spec(experiment)
         waiting = [name for name in GOES_LIVE_AT_PUBLISH if getattr(after, name) != getattr(live, name)]
         experiment.pending_changes = as_json(after, waiting)
-    save_change(experiment, *_columns(at_once), "pending_changes")
+    save_change(experiment, *columns_of(at_once), "pending_changes")

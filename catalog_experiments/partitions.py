@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
-from datetime import date
+from datetime import date, timedelta
 
 from django.db import DatabaseError, connection, transaction
+from django.db.backends.utils import CursorWrapper
+from psycopg import sql
 
 logger = logging.getLogger(__name__)
 
@@ -21,23 +23,40 @@ def ensure_exposure_partition(month: date) -> bool:
     make tables) exposures of the month go to the default partition: slower to retire, never lost. Safe to repeat.
     """
     first = month.replace(day=1)
-    name = f"{PARENT}_y{first:%Yym%m}".replace("ym", "m")
+    name = f"{PARENT}_{first:%Y_%m}"
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
-            if not cursor.fetchone()[0]:
-                _attach(name, first)
+            if not _exists(cursor, name):
+                _make(cursor, name, first)
     except DatabaseError as refused:
         logger.warning("exposures of %s go to the default partition: %s", f"{first:%Y-%m}", refused)
         return False
     return True
 
 
-def _attach(name: str, first: date) -> None:
-    following = (first.replace(day=28) + _WEEK).replace(day=1)
-    with connection.cursor() as cursor:
-        # A publish must not wait behind a long aggregation, nor hold the table from those who write exposures.
-        cursor.execute("SELECT current_setting('lock_timeout')")
-        usual = cursor.fetchone()[0]
-        cursor.execute(f"SET LOCAL lock_timeout = {_LOCK_MILLISECONDS}")
-        cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, first.toordinal()])
+def _exists(cursor: CursorWrapper, name: str) -> bool:
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+    return bool(cursor.fetchone()[0])
+
+
+def _make(cursor: CursorWrapper, name: str, first: date) -> None:
+    # A publish must not wait behind a long aggregation, nor hold off those who write exposures: the table is made apart
+    # and attached, which locks the parent against neither, and gives up soon.
+    cursor.execute("SELECT current_setting('lock_timeout')")
+    usual = cursor.fetchone()[0]
+    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [f"{_LOCK_MILLISECONDS}ms"])
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [_LOCK_CLASS, first.toordinal()])
+    if not _exists(cursor, name):
+        _attach(cursor, name, first)
+    cursor.execute("SELECT set_config('lock_timeout', %s, true)", [usual])
+
+
+def _attach(cursor: CursorWrapper, name: str, first: date) -> None:
+    following = (first + timedelta(days=31)).replace(day=1)
+    parts = {"name": sql.Identifier(name), "parent": sql.Identifier(PARENT)}
+    span = {"first": sql.Literal(first), "following": sql.Literal(following)}
+    for statement in (
+        "CREATE TABLE {name} (LIKE {parent} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)",
+        "ALTER TABLE {parent} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({following})",
+    ):
+        cursor.execute(sql.SQL(statement).format(**parts, **span))

@@ -55,9 +55,7 @@ def _value_errors(path: str, value: object, depth: int) -> Iterator[FieldError]:
         if not is_storable_text(value):
             yield FieldError(path, "characters", "The text holds a NUL or half a surrogate pair; remove it.")
     elif not _is_json_scalar(value):
-        yield FieldError(
-            path, "type", "Use texts, finite numbers, true, false, null, lists and objects only."
-        )
+        yield FieldError(path, "type", "Use texts, finite numbers, true, false, null, lists and objects only.")
 
 
 def _object_errors(path: str, members: Mapping[Any, Any], depth: int) -> Iterator[FieldError]:

@@ -54,7 +54,7 @@ def ranges_by_key(variants: Sequence[Mapping[str, Any]], coverage: int) -> dict[
 
 
 def treatment_changes(before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Say in what two sets of snapshots differ as a treatment: variants, weights, bundles, payloads; names do not count."""
+    """Say in what two sets of snapshots differ as a treatment; the names of variants are no part of it."""
     differs = {
         "variants": _column(before, "is_control") != _column(after, "is_control"),
         "weights": ranges_by_key(before, 10_000) != ranges_by_key(after, 10_000),

@@ -8,7 +8,7 @@ _LEGAL: Mapping[str, tuple[str, ...]] = {
     "draft": ("publish", "delete"),
     "running": ("publish", "pause", "complete"),
     "paused": ("resume", "complete"),
-    "completed": ("clone",),
+    "completed": ("conclude", "clone"),
 }
 
 
@@ -24,7 +24,7 @@ class IllegalMove(RuntimeError):
 
 
 def legal_moves(status: str) -> tuple[str, ...]:
-    """Return the verbs that a status allows; a completed experiment can only be cloned.
+    """Return the verbs that a status allows; of a completed experiment only the conclusion can be filled in.
 
     >>> legal_moves("paused")
     ('resume', 'complete')

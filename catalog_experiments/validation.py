@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 
 from catalog_experiments import targeting
 from catalog_experiments.assignment import BUCKETS, AllocationError, allowed_coverage
@@ -27,13 +27,17 @@ LONGEST_WINDOW_DAYS = 90
 _LARGEST_INTEGER = 2_147_483_647
 
 
-class InvalidExperiment(ValueError):
+class InvalidFields(ValueError):
     """Fields are refused; `errors` holds one entry per fault with the field's path, a code and the remedy."""
 
     def __init__(self, errors: Iterable[FieldError]) -> None:
         """Keep the single faults and join their sentences."""
         self.errors = tuple(errors)
         super().__init__(" ".join(f"{error.field}: {error.message}" for error in self.errors))
+
+
+class InvalidExperiment(InvalidFields):
+    """Fields of an experiment are refused; nothing was stored."""
 
 
 def validate(spec: ExperimentSpec) -> None:
@@ -69,9 +73,15 @@ def text_errors(field: str, value: object, longest: int, *, is_required: bool = 
 def slug_errors(field: str, value: object, longest: int = 150) -> Iterator[FieldError]:
     """Yield what is wrong with a slug that must stand in an address."""
     faults = list(text_errors(field, value, longest, is_required=True))
-    if not faults and not PATH_SAFE_SLUG.regex.search(str(value)):
+    if not faults and not _is_path_safe(str(value)):
         faults.append(FieldError(field, "slug_not_path_safe", str(PATH_SAFE_SLUG.message)))
     yield from faults
+
+
+def flag_errors(field: str, value: object) -> Iterator[FieldError]:
+    """Yield what is wrong with a value that must be true or false."""
+    if not isinstance(value, bool):
+        yield FieldError(field, "type", "Use true or false.")
 
 
 def choice_errors(field: str, value: object, choices: Iterable[str]) -> Iterator[FieldError]:
@@ -106,6 +116,14 @@ def coverage_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
         allowed_coverage([variant.weight for variant in spec.variants], spec.coverage)
     except AllocationError as refused:
         yield FieldError("coverage", "allocation", str(refused))
+
+
+def _is_path_safe(text: str) -> bool:
+    try:
+        PATH_SAFE_SLUG(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _own_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
@@ -143,8 +161,7 @@ def _variant_errors(index: int, variant: VariantSpec) -> Iterator[FieldError]:
     yield from slug_errors(f"{path}.key", variant.key, 100)
     yield from text_errors(f"{path}.name", variant.name, 150, is_required=True)
     yield from whole_number_errors(f"{path}.weight", variant.weight, 0, LARGEST_WEIGHT)
-    if not isinstance(variant.is_control, bool):
-        yield FieldError(f"{path}.is_control", "type", "Use true or false.")
+    yield from flag_errors(f"{path}.is_control", variant.is_control)
     if variant.bundle_slug is not None:
         yield from text_errors(f"{path}.bundle_slug", variant.bundle_slug, 150, is_required=True)
     yield from payload_errors(f"{path}.override_payload", variant.override_payload)
@@ -181,7 +198,7 @@ def _unknown_bundles(variants: tuple[VariantSpec, ...]) -> Iterator[FieldError]:
             yield FieldError(f"variants[{index}].bundle_slug", "unknown_bundle", message)
 
 
-def _forced_errors(forced: Mapping[str, Any], keys: set[str]) -> Iterator[FieldError]:
+def _forced_errors(forced: object, keys: set[str]) -> Iterator[FieldError]:
     if not isinstance(forced, Mapping):
         yield FieldError("forced_units", "type", "Use a JSON object of unit id to variant key.")
         return

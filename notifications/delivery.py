@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import logging
 import secrets
-import time
-import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from queue import SimpleQueue
-from uuid import UUID, uuid4
-from zoneinfo import ZoneInfo
+from uuid import uuid4
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Case, F, IntegerField, Value, When
 
-from notifications.channels import CHANNELS, SECONDS_BETWEEN, Envelope
-from notifications.messages import Notice
-from notifications.models import Alert, Delivery, DeliveryAttempt, DeliveryState, Severity, TargetHealth
+from notifications.channels import SECONDS_BETWEEN
+from notifications.models import Delivery, DeliveryAttempt, DeliveryState, Severity, TargetHealth
 from notifications.outbox import HORIZON, nudge
 from notifications.outcomes import (
     FAILURES_THAT_OPEN,
@@ -39,12 +32,12 @@ from notifications.outcomes import (
     next_step,
     rest_seconds,
 )
+from notifications.sending import SEND_WINDOW, Attempt, Batch, Clock, send_batches
 
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
-# No send begins later than this in a lease, so that the slowest one (13 s and its body) still ends within it.
-SEND_WINDOW = timedelta(seconds=30)
+_draw = secrets.SystemRandom().random
 MOST_URGENT_FIRST = Case(
     *(When(alert__severity=severity, then=Value(rank)) for rank, severity in enumerate(Severity.values)),
     output_field=IntegerField(),
@@ -60,48 +53,13 @@ class DeliveryResult:
     dead: int = 0
 
 
-@dataclass(frozen=True)
-class Clock:
-    """The caller's `now`, going on from there."""
-
-    started_at: datetime
-    _start: float = field(default_factory=time.monotonic)
-
-    def now(self) -> datetime:
-        """Return the present moment."""
-        return self.started_at + timedelta(seconds=time.monotonic() - self._start)
-
-
-@dataclass(frozen=True)
-class Batch:
-    """What one sender holds of one target; rows most urgent first."""
-
-    target: str
-    token: UUID
-    rows: tuple[Delivery, ...]
-    send_until: datetime
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One row of a batch after its turn; without `outcome` when it was held back because the target is in trouble."""
-
-    batch: Batch
-    row: Delivery
-    outcome: Outcome | None
-    began_at: datetime
-    ended_at: datetime
-
-
-def deliver_due(
-    *, now: datetime, limit: int = 20, draw: Callable[[], float] = secrets.SystemRandom().random
-) -> DeliveryResult:
+def deliver_due(*, now: datetime, limit: int = 20, draw: Callable[[], float] = _draw) -> DeliveryResult:
     """Send what is due, at most `limit` messages a target, every target at the same time.
 
     Safe to run in any number of processes: one target has one sender at a time. Must be called outside a transaction.
     `draw` gives numbers in [0, 1) that spread the waits.
     """
-    clock, counts = Clock(now), Counter[type[Step]]()
+    clock, counts = Clock(now), Counter[type[Step | None]]()
     gone: dict[str, Outcome] = {}
     batches = [batch for target in _due_targets(now) if (batch := claim(target, now=clock.now(), limit=limit))]
     for attempt in send_batches(batches, clock):
@@ -136,19 +94,6 @@ def claim(target: str, *, now: datetime, limit: int) -> Batch | None:
     return Batch(target, token, tuple(rows), now + SEND_WINDOW)
 
 
-def send_batches(batches: Sequence[Batch], clock: Clock) -> Iterator[Attempt]:
-    """Send each batch in a thread of its own and yield every row as soon as its fate is known."""
-    if not batches:
-        return
-    done: SimpleQueue[Attempt] = SimpleQueue()
-    envelopes = [(batch, [envelope_of(row, clock.now()) for row in batch.rows]) for batch in batches]
-    with ThreadPoolExecutor(len(batches), thread_name_prefix="alerts") as pool:
-        for batch, contents in envelopes:
-            pool.submit(_send_batch, batch, contents, clock, done.put)
-        for _ in range(sum(len(batch.rows) for batch in batches)):
-            yield done.get()
-
-
 def settle(attempt: Attempt, *, draw: Callable[[], float]) -> Step | None:
     """Store how a send ended, unless the lease was lost to another sender meanwhile: then None."""
     with transaction.atomic(durable=True):
@@ -163,32 +108,6 @@ def settle(attempt: Attempt, *, draw: Callable[[], float]) -> Step | None:
         _apply(row, step, outcome, attempt.ended_at)
         _note_health(row, outcome, attempt.ended_at, draw)
     return step
-
-
-def envelope_of(row: Delivery, now: datetime) -> Envelope:
-    """Return what the channel needs of a delivery; after a refused message the plain form is asked for."""
-    return Envelope(
-        delivery_id=row.pk,
-        notice=notice_of(row.alert),
-        sent_at=now,
-        recipient=row.recipient,
-        is_plain=row.last_class == OutcomeClass.BAD_MESSAGE,
-    )
-
-
-def notice_of(alert: Alert) -> Notice:
-    """Return an alert as plain values, its times to be shown in the shop's zone."""
-    return Notice(
-        alert_id=alert.pk,
-        reference=alert.reference,
-        kind=alert.kind,
-        severity=alert.severity,
-        subject=alert.subject,
-        summary=alert.summary,
-        facts=alert.facts,
-        occurred_at=alert.occurred_at,
-        zone=ZoneInfo(settings.CATALOG_SHOP_TIME_ZONE),
-    )
 
 
 def send_again(deliveries: Sequence[Delivery], *, now: datetime) -> int:
@@ -248,31 +167,6 @@ def _note_lost(rows: Sequence[Delivery], now: datetime) -> None:
     )
 
 
-def _send_batch(batch: Batch, envelopes: Sequence[Envelope], clock: Clock, report: Callable[[Attempt], None]) -> None:
-    """Send row by row at the pace the target bears; hold the rest back once the target itself is in trouble."""
-    is_held = False
-    for position, (row, envelope) in enumerate(zip(batch.rows, envelopes, strict=True)):
-        if position and not is_held:
-            time.sleep(SECONDS_BETWEEN[row.channel])
-        began_at = clock.now()
-        is_held = is_held or began_at > batch.send_until
-        outcome = None if is_held else _send(row.channel, envelope)
-        report(Attempt(batch, row, outcome, began_at, clock.now()))
-        is_held = is_held or (
-            outcome is not None and outcome.is_target_wide and outcome.outcome_class is not OutcomeClass.OK
-        )
-
-
-def _send(channel: str, envelope: Envelope) -> Outcome:
-    try:
-        return CHANNELS[channel](envelope)
-    except Exception as error:  # a defect of ours must neither lose the message nor stop the others
-        # The error's own words may hold the target's address, so only its kind and place are told.
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        logger.error("channel %s failed: %s in %s:%s", channel, type(error).__name__, frame.filename, frame.lineno)  # noqa: TRY400
-        return Outcome(OutcomeClass.TRANSIENT, None, f"Our own error: {type(error).__name__}.", is_target_wide=True)
-
-
 def _release(attempt: Attempt) -> None:
     """Put back what was claimed and not tried, as if it had never been claimed."""
     mine = Delivery.objects.filter(pk=attempt.row.pk, lease_token=attempt.batch.token)
@@ -314,7 +208,8 @@ def _note_health(row: Delivery, outcome: Outcome, at: datetime, draw: Callable[[
         if health.consecutive_failures >= FAILURES_THAT_OPEN:
             _bring_forward(row.target, at)
         health.consecutive_failures, health.last_ok_at = 0, at
-        health.paused_until = at + timedelta(seconds=SECONDS_BETWEEN[row.channel])
+        pace = SECONDS_BETWEEN[row.channel]
+        health.paused_until = at + timedelta(seconds=pace) if pace else None
     elif outcome.is_target_wide:
         health.consecutive_failures += 1
         health.last_failure_at = at

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
+from uuid import uuid4
 
 from celery import current_app
+from django.conf import settings
 from django.db import transaction
 
 from notifications.models import SUBJECT_LENGTH, Alert, Delivery
@@ -24,6 +26,8 @@ logger = logging.getLogger(__name__)
 HORIZON = timedelta(hours=72)
 DELIVERY_TASK = "notifications.tasks.deliver_due_alerts"
 BREAKER_SECONDS = 30.0
+# A request that has just paused an experiment must not wait for a broker that is away.
+ASK_ONCE = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,23 @@ def enqueue(draft: AlertDraft, *, now: datetime) -> Alert | None:
     return alert
 
 
+def draft_test_alert(*, actor: str, now: datetime) -> AlertDraft:
+    """Return the alert of a fire-drill, a new one at each call; `actor` is named in it."""
+    return AlertDraft(
+        kind="test",
+        severity="info",
+        subject="Test alert: smplat can reach you",
+        dedupe_key=f"test:{uuid4()}",
+        summary="Somebody asked for this test. No experiment changed, and shoppers notice nothing.",
+        occurred_at=now,
+        facts={
+            "lines": [{"label": "Asked for by", "value": actor.partition(":")[2] or actor}],
+            "links": [{"label": "Open alerts", "url": f"{settings.API_BASE_URL}/admin/notifications/alert/"}],
+            "next_step": "Nothing to do: that you can read this is the result.",
+        },
+    )
+
+
 def resolve(dedupe_key: str, *, now: datetime) -> bool:
     """Note that the condition behind an alert is over; False when it was noted before or no such alert exists."""
     return Alert.objects.filter(dedupe_key=dedupe_key, resolved_at=None).update(resolved_at=now) == 1
@@ -99,7 +120,9 @@ def nudge() -> bool:
     if _breaker.is_open():
         return False
     try:
-        current_app.send_task(DELIVERY_TASK, queue="control", retry=False, ignore_result=True)
+        with current_app.connection_for_write() as connection:
+            connection.transport_options = {**(connection.transport_options or {}), **ASK_ONCE}
+            current_app.send_task(DELIVERY_TASK, queue="control", retry=False, connection=connection)
     except Exception as error:  # whatever the broker's client raises, the pause that was just committed stands
         _breaker.trip()
         logger.warning("no worker could be woken for alerts (%s); the sweeper will send them", type(error).__name__)

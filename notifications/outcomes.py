@@ -36,8 +36,8 @@ class Outcome:
     """How one send ended.
 
     `status` is the peer's code, None without an answer; `excerpt` its words, scrubbed; `retry_after_seconds` what it
-    asked for. `is_target_wide` tells that every other message to this target would fare the same; `message_id` is what the peer knows
-    the message by, where the channel has such a thing.
+    asked for. `is_target_wide` tells that every other message to this target would fare the same. `message_id` is what
+    the peer knows the message by, where the channel has such a thing.
     """
 
     outcome_class: OutcomeClass

@@ -18,6 +18,8 @@ KEYS: dict[str, Callable[[], str]] = {
     "SMPLAT_ADMIN_PASSWORD": lambda: secrets.token_urlsafe(12),
 }
 LOCAL_ONLY = ("SMPLAT_ADMIN_PASSWORD",)  # for people, not for other processes
+MAIL = ("SMTP_HOST", "SMTP_PORT", "SMTP_USERNAME", "SMTP_PASSWORD", "SMTP_USE_TLS", "SMTP_SENDER_EMAIL")
+PASSED_ON = ("DATABASE_URL", "REDIS_URL", "EMBEDDED_POSTGRES_DURABLE", *MAIL)
 SWITCHES = (
     "CATALOG_JOB_SCHEDULER_ENABLED",
     "BUNDLE_ACCEPTANCE_AGGREGATION_ENABLED",
@@ -55,7 +57,7 @@ def local_environment(given: Mapping[str, str], *, state_dir: Path, smtp_port: i
     if not given.get("SMTP_HOST"):
         values |= {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(smtp_port), "SMTP_USE_TLS": "false"}
         values["SMTP_SENDER_EMAIL"] = "smplat@shop.example"
-    passed_on = {name: given[name] for name in ("DATABASE_URL", "REDIS_URL") if given.get(name)}
+    passed_on = {name: given[name] for name in PASSED_ON if given.get(name)}
     return {name: given.get(name) or value for name, value in {**values, **passed_on}.items()}
 
 
@@ -100,8 +102,8 @@ def is_free(port: int) -> bool:
 
 
 def free_port(preferred: int) -> int:
-    """Return `preferred` if it is free on the loopback address, else any port that is."""
-    if is_free(preferred):
+    """Return `preferred` if it is free on the loopback address, else (or when 0) any port that is."""
+    if preferred and is_free(preferred):
         return preferred
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

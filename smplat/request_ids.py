@@ -26,6 +26,7 @@ class RequestMiddleware:
         """Answer with the request's id in the header; an unfit id of the caller is replaced."""
         offered = request.headers.get(HEADER, "")
         request_id = offered if ACCEPTABLE.fullmatch(offered) else uuid.uuid4().hex
+        request.META["HTTP_X_REQUEST_ID"] = request_id  # what apps read: they import nothing from here
         token = current_request_id.set(request_id)
         try:
             response = self.get_response(request)

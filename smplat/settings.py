@@ -19,7 +19,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 
 # What this machine keeps between runs: the embedded PostgreSQL, the broker, logs, generated keys.
-STATE_DIR = Path(env.str("SMPLAT_STATE_DIR", default=str(BASE_DIR / ".smplat")))
+STATE_DIR = Path(env.str("SMPLAT_STATE_DIR", default=str(BASE_DIR / ".smplat"))).absolute()
 
 # A file of NAME=value lines for this deployment; the real environment wins over it.
 ENV_FILE = Path(env.str("SMPLAT_ENV_FILE", default=str(BASE_DIR / ".env")))
@@ -189,6 +189,7 @@ CATALOG_SHOP_TIME_ZONE = env.str("CATALOG_SHOP_TIME_ZONE", default="UTC")
 
 # --- Static files -------------------------------------------------------------------------------------------------
 STATIC_URL = "/static/"
+# Where `collectstatic` puts what is served under /static/.
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
 # How static files are kept: plain, hashed (names carry a hash of the content) or compressed (hashed, with .br and .gz).
 STATIC_FILES = env.str("STATIC_FILES", default="plain" if DEBUG else "compressed")
@@ -207,9 +208,12 @@ WHITENOISE_SKIP_COMPRESS_EXTENSIONS = ("map", "jpg", "jpeg", "png", "gif", "webp
 # --- Mail and alerts ----------------------------------------------------------------------------------------------
 # The mail server; unset, mail is written to the log of the process.
 SMTP_HOST = env.str("SMTP_HOST", default="")
+# Its port.
 SMTP_PORT = env.int("SMTP_PORT", default=587)
+# Its login; empty for none.
 SMTP_USERNAME = env.str("SMTP_USERNAME", default="")
 SMTP_PASSWORD = env.str("SMTP_PASSWORD", default="")
+# Whether to speak STARTTLS with it.
 SMTP_USE_TLS = env.bool("SMTP_USE_TLS", default=True)
 # The address alerts come from.
 SMTP_SENDER_EMAIL = env.str("SMTP_SENDER_EMAIL", default="smplat@localhost")
@@ -224,8 +228,9 @@ BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS = env.list("BUNDLE_EXPERIMENT_GUARD
 BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_WEBHOOK_URL = env.str("BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_WEBHOOK_URL", default="")
 # The channel to name in Slack messages, when the webhook allows another than its own.
 BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_CHANNEL = env.str("BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_CHANNEL", default="")
-# Where signed alert webhooks (Standard Webhooks) go, and the secret that signs them (whsec_...).
+# Where signed alert webhooks (Standard Webhooks) go.
 ALERT_WEBHOOK_URL = env.str("ALERT_WEBHOOK_URL", default="")
+# What signs them (whsec_...).
 ALERT_WEBHOOK_SECRET = env.str("ALERT_WEBHOOK_SECRET", default="")
 # Whether alert webhooks may go to private and loopback addresses.
 ALERT_ALLOW_PRIVATE_TARGETS = env.bool("ALERT_ALLOW_PRIVATE_TARGETS", default=False)
@@ -320,6 +325,7 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
 CELERY_WORKER_MAX_MEMORY_PER_CHILD = 400_000  # kB
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True
+# Seconds a stopping worker lets its tasks run on.
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = env.float("WORKER_SOFT_SHUTDOWN_SECONDS", default=30.0)
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -333,6 +339,7 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 # --- Logs ---------------------------------------------------------------------------------------------------------
 # One JSON object a line (json) or plain lines for people (text).
 LOG_FORMAT = env.str("LOG_FORMAT", default="text" if DEBUG else "json")
+# The least severe level to write: DEBUG, INFO, WARNING or ERROR.
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOGGING = {
     "version": 1,
@@ -346,6 +353,7 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
         "django.server": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
+        "urllib3": {"level": "INFO"},  # its debug lines hold the secret addresses of alert webhooks
     },
 }
 

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from environ import Env
+
 from smplat.embedded.broker import Broker, BrokerError
 from smplat.embedded.cluster import Cluster, EmbeddedPostgresError
 from smplat.embedded.folders import UnsafeFolderError
@@ -66,9 +68,9 @@ class Supervisor:
         self.environment = dict(environment)
         self.state_dir = state_dir
         self.services: list[Service] = []
-        embedded = "DATABASE_URL" not in environment
-        self.cluster = Cluster(state_dir / "postgres") if embedded else None
-        self.warden = Warden(kept_open=[lock], cluster_dir=state_dir / "postgres" if embedded else None)
+        durable = is_true(environment.get("EMBEDDED_POSTGRES_DURABLE", "true"))
+        self.cluster = None if "DATABASE_URL" in environment else Cluster(state_dir / "postgres", durable=durable)
+        self.warden = Warden(kept_open=[lock], cluster_dir=self.cluster and self.cluster.wanted_dir)
 
     def start_all(self, services: list[Service]) -> None:
         """Start PostgreSQL and the broker, prepare the database, then start the services."""
@@ -171,9 +173,12 @@ class Supervisor:
 
 def main() -> int:
     """Run until somebody stops us; return the exit code."""
-    state_dir = Path(os.environ.get("SMPLAT_STATE_DIR") or PROJECT / ".smplat")
+    state_dir = Path(os.environ.get("SMPLAT_STATE_DIR") or PROJECT / ".smplat").absolute()
     for request in STOP_REQUESTS:
         signal.signal(request, _stop)
+    env_file = Path(os.environ.get("SMPLAT_ENV_FILE") or PROJECT / ".env")
+    if env_file.is_file():
+        Env.read_env(env_file)
     try:
         with only_one(state_dir) as lock:
             run(state_dir, lock)

@@ -190,6 +190,11 @@ def last_order(visitor_id: str) -> ShopOrder | None:
     return None if basket is None else basket.last_order
 
 
+def order_of(visitor_id: str, reference: str) -> ShopOrder | None:
+    """Return the order with this reference if this visitor placed it, else None."""
+    return ShopOrder.objects.filter(reference=reference, visitor_id=visitor_id).first()
+
+
 def _reference() -> str:
     return "KK-" + "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(10))
 
@@ -270,5 +275,5 @@ def _offer_taken(offer: Mapping[str, Any]) -> intake.OfferTaken:
         bundle=offer["bundle"],
         document_version=offer["document_version"],
         valid_until=dt.datetime.fromisoformat(offer["valid_until"]),
-        components=tuple((part["slug"], part["quantity"]) for part in offer["components"]),
+        components=tuple(offer["components"]),
     )

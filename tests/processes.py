@@ -6,7 +6,8 @@ import contextlib
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 
@@ -33,3 +34,29 @@ def end(process: subprocess.Popen[bytes], seconds: float = 10.0) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(seconds)
             return
+
+
+def mentioning(text: str) -> dict[int, str]:
+    """Return the command lines of all live processes that carry `text` in their arguments or their environment."""
+    found = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            arguments, environment = ((folder / name).read_bytes() for name in ("cmdline", "environ"))
+            is_zombie = (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+            if text.encode() in arguments + environment and not is_zombie:
+                found[int(folder.name)] = arguments.replace(b"\0", b" ").decode(errors="replace")
+    found.pop(os.getpid(), None)
+    return found
+
+
+def wait_until(condition: Callable[[], object], seconds: float) -> None:
+    """Return once `condition` holds.
+
+    Raises:
+        TimeoutError: When it does not hold after `seconds`.
+    """
+    give_up_at = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"not so after {seconds:.0f} s: {condition.__name__}")
+        time.sleep(0.1)

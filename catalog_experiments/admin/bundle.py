@@ -17,7 +17,15 @@ from smplat.admin_theme import ModelAdmin
 class BundleAdmin(ModelAdmin[Bundle]):
     """Find and edit bundles; the slug and the product page stay once a bundle exists."""
 
-    list_display = ("bundle_slug", "title", "primary_product_slug", "price_minor", "currency", "stock_state", "is_active")
+    list_display = (
+        "bundle_slug",
+        "title",
+        "primary_product_slug",
+        "price_minor",
+        "currency",
+        "stock_state",
+        "is_active",
+    )
     list_filter = ("is_active", "stock_state", "primary_product_slug")
     search_fields = ("bundle_slug", "title", "primary_product_slug")
     readonly_fields = ("created_at", "updated_at")

@@ -8,9 +8,10 @@ from typing import Any
 
 from catalog_experiments.admin.charts import Forest, Meter, Sparkline, evidence_meter, forest, sparkline
 from catalog_experiments.admin.reasons import ACCEPTANCE_BOUNDS, next_step, reason_for
-from catalog_experiments.admin.wording import State, range_text, state_of, times_text, verdict_state
+from catalog_experiments.admin.states import State, state_of, verdict_state
 from catalog_experiments.analysis import Report, VariantReport
 from catalog_experiments.models import Experiment, GuardrailEvaluation
+from catalog_experiments.phrasing import range_text, times_text
 
 Verdicts = Mapping[str, Mapping[str, Any]]
 DailyAcceptance = Mapping[str, Sequence[tuple[dt.date, int, int]]]
@@ -98,8 +99,10 @@ def verdicts_by_variant(evaluation: GuardrailEvaluation | None) -> Verdicts:
 
 def _rows(experiment: Experiment, report: Report | None, verdicts: Verdicts) -> tuple[VariantRow, ...]:
     if report is None:
-        return tuple(_draft_row(variant.key, variant.name, variant.bundle_id, variant.is_control)
-                     for variant in experiment.variants.all())
+        return tuple(
+            _draft_row(variant.key, variant.name, variant.bundle_id, variant.is_control)
+            for variant in experiment.variants.all()
+        )
     return tuple(_row(variant, verdicts.get(variant.key)) for variant in report.variants)
 
 

@@ -91,7 +91,9 @@ def sparkline(
         return None
     top = 1.1 * max([*known, limit or 0.0]) or 1.0
     lines = tuple(_line(key, key == control_key, values, top) for key, values in series.items())
-    return Sparkline(lines=tuple(line for line in lines if line), limit_y=None if limit is None else _height(limit, top))
+    return Sparkline(
+        lines=tuple(line for line in lines if line), limit_y=None if limit is None else _height(limit, top)
+    )
 
 
 def _line(key: str, is_control: bool, values: Sequence[float | None], top: float) -> Line | None:

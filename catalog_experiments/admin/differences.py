@@ -18,7 +18,11 @@ def pending_differences(experiment: Experiment) -> list[Difference]:
     """List what goes live with the next publish: all offers of a draft, else the stored pending edits."""
     if experiment.current_phase is None:
         return [
-            Difference(f"{variant.name} ({variant.key})", "", _offer(variant.bundle_id, variant.weight, variant.override_payload))
+            Difference(
+                f"{variant.name} ({variant.key})",
+                "",
+                _offer(variant.bundle_id, variant.weight, variant.override_payload),
+            )
             for variant in experiment.variants.all()
         ]
     served = {entry["key"]: entry for entry in experiment.current_phase.variants}

@@ -46,7 +46,10 @@ class ExperimentForm(forms.Form):
         label="Share of visitors, %", initial=100, min_value=0, max_value=100, help_text="The rest sees the control."
     )
     planned_sample_size = forms.IntegerField(
-        label="Planned sample", required=False, min_value=1, help_text="Visitors per variant at which the result is final."
+        label="Planned sample",
+        required=False,
+        min_value=1,
+        help_text="Visitors per variant at which the result is final.",
     )
 
     def __init__(self, *args: Any, is_new: bool = True, **kwargs: Any) -> None:
@@ -95,9 +98,7 @@ _FORM_FIELDS = {
 }
 
 
-def place_errors(
-    errors: Iterable[FieldError], form: forms.Form, variants: "BaseFormSet[VariantForm] | None"
-) -> None:
+def place_errors(errors: Iterable[FieldError], form: forms.Form, variants: "BaseFormSet[VariantForm] | None") -> None:
     """Put each domain error beside its form field; one without a field of its own stands above the form."""
     for error in errors:
         if error.field.startswith("variants[") and variants is not None:

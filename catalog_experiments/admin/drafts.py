@@ -77,9 +77,7 @@ def _clone_arguments(form: CloneForm) -> dict[str, Any]:
     return {"new_slug": form.cleaned_data["slug"], "name": form.cleaned_data["name"], "now": timezone.now()}
 
 
-def _attempt(
-    call: Callable[[], Experiment], form: Any, variants: "BaseFormSet[Any] | None"
-) -> Experiment | None:
+def _attempt(call: Callable[[], Experiment], form: Any, variants: "BaseFormSet[Any] | None") -> Experiment | None:
     """Make the domain call; put what it refuses beside the fields and return None."""
     try:
         return call()

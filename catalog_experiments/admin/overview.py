@@ -53,7 +53,9 @@ VIEWS: dict[str, tuple[str, Q]] = {
 def experiments_in(view: str, search: str) -> QuerySet[Experiment]:
     """Select the experiments of a view whose name, slug or product matches `search` ('' matches all)."""
     _, condition = VIEWS[view]
-    words = Q(name__icontains=search) | Q(slug__icontains=search) | Q(current_phase__anchor_product_slug__icontains=search)
+    words = (
+        Q(name__icontains=search) | Q(slug__icontains=search) | Q(current_phase__anchor_product_slug__icontains=search)
+    )
     return (
         Experiment.objects.filter(condition)
         .filter(words if search else Q())
@@ -86,9 +88,7 @@ def cards(experiments: Iterable[Experiment], *, now: dt.datetime) -> tuple[Card,
 def newest_evaluations(experiments: Iterable[Experiment]) -> dict[object, GuardrailEvaluation]:
     """Return each current phase's newest evaluation, by phase id, in one query."""
     phases = [experiment.current_phase_id for experiment in experiments if experiment.current_phase_id]
-    newest = (
-        GuardrailEvaluation.objects.filter(phase__in=phases).order_by("phase", "-sequence").distinct("phase")
-    )
+    newest = GuardrailEvaluation.objects.filter(phase__in=phases).order_by("phase", "-sequence").distinct("phase")
     return {evaluation.phase_id: evaluation for evaluation in newest}
 
 

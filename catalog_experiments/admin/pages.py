@@ -50,5 +50,3 @@ def actor_of(request: HttpRequest) -> str:
 def service_for(request: HttpRequest) -> CatalogExperimentService:
     """Return the domain service acting as the person who asks."""
     return CatalogExperimentService(actor=actor_of(request))
-
-

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from catalog_experiments.admin.wording import (
+from catalog_experiments.admin.states import (
     BREACHED,
     COLLECTING,
     COMPLETED,
@@ -15,10 +15,9 @@ from catalog_experiments.admin.wording import (
     PAUSED_BY_GUARDRAIL,
     WATCH,
     State,
-    rate_text,
-    times_text,
 )
 from catalog_experiments.models import Experiment
+from catalog_experiments.phrasing import rate_text, times_text
 
 Verdicts = Mapping[str, Mapping[str, Any]]
 

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from catalog_experiments.admin.wording import money_text, range_text, rate_text
 from catalog_experiments.analysis import MetricReport, Report
+from catalog_experiments.phrasing import money_text, range_text, rate_text
 
 _MONEY = ("revenue", "margin")
 _LABELS = {

@@ -7,7 +7,7 @@ from itertools import islice
 
 from django.urls import reverse
 
-from catalog_experiments.admin.wording import verdict_state
+from catalog_experiments.admin.states import verdict_state
 from catalog_experiments.models import Experiment, ExperimentEvent, GuardrailEvaluation
 
 _LENGTH = 50

@@ -1,4 +1,4 @@
-"""One metric of a test variant against the control: difference, interval, score; sequential while running, fixed after."""
+"""One metric of a test variant against the control: sequential while running, fixed at the planned end."""
 
 from __future__ import annotations
 

@@ -26,7 +26,9 @@ from catalog_experiments.stats.moments import VariantMoments
 
 NO_METRICS = "awaiting telemetry"
 NO_COMPLETE_UNITS = "no unit has completed its window yet"
-DIFFERENT_BUYERS = "different buyers: {name} also changes how many visitors buy, so its acceptance lift compares unlike people"
+DIFFERENT_BUYERS = (
+    "different buyers: {name} also changes how many visitors buy, so its acceptance lift compares unlike people"
+)
 OTHER_CURRENCIES = "orders in {others} are left out of the money metrics"
 SEEDED = "seeded for QA: these numbers never came from shoppers"
 
@@ -180,9 +182,7 @@ def _acceptance_lift(telemetry: PhaseTelemetry, row: VariantMetric | None, look:
     return Estimate(lift.value, reason=shortfall)
 
 
-def _metric_reports(
-    telemetry: PhaseTelemetry, key: str, look: Look, *, is_control: bool
-) -> Iterable[MetricReport]:
+def _metric_reports(telemetry: PhaseTelemetry, key: str, look: Look, *, is_control: bool) -> Iterable[MetricReport]:
     control_key = _control_key(telemetry)
     for metric in MomentMetric.values:
         if (key, metric) not in telemetry.moments:

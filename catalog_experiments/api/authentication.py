@@ -39,6 +39,6 @@ class ApiKeyAuthentication(BaseAuthentication):
             raise AuthenticationFailed("Invalid API key", code="invalid_api_key")
         return caller, caller.name
 
-    def authenticate_header(self, request: Request) -> str:  # noqa: ARG002 - the signature is DRF's
+    def authenticate_header(self, request: Request) -> str:
         """Return the challenge that makes a refusal a 401."""
         return 'Bearer realm="smplat"'

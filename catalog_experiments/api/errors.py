@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -12,10 +13,16 @@ from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 
 from catalog_experiments.api.problems import FieldProblem, Problem, flatten
-from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired, StaleVersion
-from catalog_experiments.service import DuplicateSlug, ExperimentNotFound, InvalidExperiment
+from catalog_experiments.bundles import BundleInUse, BundleNotFound, DuplicateBundle, InvalidBundle
+from catalog_experiments.drafting import DuplicateSlug
+from catalog_experiments.guardrails import FieldError, GuardrailConfigError
+from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired
+from catalog_experiments.locking import ExperimentNotFound, StaleVersion
+from catalog_experiments.validation import InvalidExperiment
 
 logger = logging.getLogger(__name__)
+
+WIRE_NAMES = {"owner_username": "owner"}
 
 
 def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | None:
@@ -54,8 +61,25 @@ def _reason_required(exception: ReasonRequired) -> Problem:
 
 
 def _invalid_experiment(exception: InvalidExperiment) -> Problem:
-    errors = tuple(FieldProblem(error.field, error.code, error.message) for error in exception.errors)
+    return _invalid(exception.errors, lambda field: WIRE_NAMES.get(field, field))
+
+
+def _invalid_bundle(exception: InvalidBundle) -> Problem:
+    return _invalid(exception.errors, _in_camel_case)
+
+
+def _invalid(found: Iterable[FieldError], wire_name: Callable[[str], str]) -> Problem:
+    errors = tuple(FieldProblem(wire_name(error.field), error.code, error.message) for error in found)
     return Problem(422, "invalid", _summary(errors), errors)
+
+
+def _in_camel_case(field: str) -> str:
+    return re.sub(r"_([a-z])", lambda match: match.group(1).upper(), field)
+
+
+def _broken_guardrails(exception: GuardrailConfigError) -> Problem:
+    errors = tuple(FieldProblem(f"guardrail_config.{e.field}", e.code, e.message) for e in exception.errors)
+    return Problem(409, "guardrails_invalid", "The stored guardrails can't be judged; put them right first.", errors)
 
 
 def _invalid_fields(exception: exceptions.ValidationError) -> Problem:
@@ -69,11 +93,18 @@ def _summary(errors: tuple[FieldProblem, ...]) -> str:
 
 
 def _duplicate_slug(exception: DuplicateSlug) -> Problem:
-    detail = str(exception)
-    return Problem(409, "duplicate_slug", detail, (FieldProblem("slug", "duplicate", detail),))
+    return Problem(409, "duplicate_slug", str(exception), (FieldProblem("slug", "duplicate", str(exception)),))
 
 
-def _unknown_experiment(exception: ExperimentNotFound) -> Problem:
+def _duplicate_bundle(exception: DuplicateBundle) -> Problem:
+    return Problem(409, "duplicate_slug", str(exception), (FieldProblem("bundleSlug", "duplicate", str(exception)),))
+
+
+def _bundle_in_use(exception: BundleInUse) -> Problem:
+    return Problem(409, "bundle_in_use", str(exception), members={"experiments": list(exception.experiments)})
+
+
+def _unknown(exception: LookupError) -> Problem:
     return Problem(404, "not_found", str(exception))
 
 
@@ -87,11 +118,12 @@ def _refused(exception: exceptions.APIException) -> Problem:
     return Problem(exception.status_code, code, str(exception.detail), headers=headers)
 
 
-def _not_found(exception: Http404) -> Problem:  # noqa: ARG001 - its text may name models
+def _not_found(exception: Http404) -> Problem:
+    # The exception's own text may name models.
     return Problem(404, "not_found", "There is nothing at this address.")
 
 
-def _forbidden(exception: PermissionDenied) -> Problem:  # noqa: ARG001
+def _forbidden(exception: PermissionDenied) -> Problem:
     return Problem(403, "permission_denied", "This is not allowed.")
 
 
@@ -114,7 +146,12 @@ PROBLEMS: dict[type[Exception], Callable[[Any], Problem]] = {
     ReasonRequired: _reason_required,
     InvalidExperiment: _invalid_experiment,
     DuplicateSlug: _duplicate_slug,
-    ExperimentNotFound: _unknown_experiment,
+    ExperimentNotFound: _unknown,
+    InvalidBundle: _invalid_bundle,
+    DuplicateBundle: _duplicate_bundle,
+    BundleInUse: _bundle_in_use,
+    BundleNotFound: _unknown,
+    GuardrailConfigError: _broken_guardrails,
     exceptions.ValidationError: _invalid_fields,
     exceptions.APIException: _refused,
     Http404: _not_found,

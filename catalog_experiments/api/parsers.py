@@ -47,9 +47,7 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
     limits = Limits(size=256_000, keys=2_000)
 
-    def parse(
-        self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
-    ) -> object:
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Mapping[str, Any] | None = None) -> Any:
         """Return the body as plain Python values.
 
         Raises:
@@ -162,10 +160,11 @@ def _refuse_depth() -> NoReturn:
 
 def _check_depth(value: object) -> None:
     level, depth = [value], 0
-    while level := [child for parent in level if isinstance(parent, dict | list) for child in _children(parent)]:
+    while level := [part for part in level if isinstance(part, dict | list)]:
         depth += 1
         if depth > MAX_DEPTH:
             _refuse_depth()
+        level = [child for parent in level for child in _children(parent)]
 
 
 def _children(parent: dict[str, Any] | list[Any]) -> list[Any]:

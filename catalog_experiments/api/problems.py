@@ -68,16 +68,18 @@ def flatten(detail: Any, path: str = "") -> Iterator[FieldProblem]:
     """
     if isinstance(detail, Mapping):
         for name, inner in detail.items():
-            yield from flatten(inner, path if name == "non_field_errors" else _joined(path, str(name)))
+            yield from flatten(inner, path if name == "non_field_errors" else _joined(path, name))
     elif isinstance(detail, list | tuple):
         for index, inner in enumerate(detail):
-            yield from flatten(inner, path if isinstance(inner, str) else f"{path}[{index}]")
+            yield from flatten(inner, path if isinstance(inner, str) else _joined(path, index))
     else:
         yield FieldProblem(path or "body", getattr(detail, "code", "invalid"), str(detail))
 
 
-def _joined(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+def _joined(path: str, name: object) -> str:
+    if isinstance(name, int):
+        return f"{path}[{name}]"
+    return f"{path}.{name}" if path else str(name)
 
 
 def is_api(request: HttpRequest) -> bool:

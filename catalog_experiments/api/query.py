@@ -6,14 +6,19 @@ import re
 from collections.abc import Iterable
 from typing import NoReturn
 from urllib.parse import urlencode
+from uuid import UUID
 
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
 MAX_PAGE = 100
+ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+CURSOR = "a cursor from a Link header"
 LIMIT = OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": MAX_PAGE})
-BEFORE = OpenApiParameter("before", str, description="Go on after this cursor; the Link header gives the whole address.")
+BEFORE = OpenApiParameter(
+    "before", str, description="Go on after this cursor; the Link header gives the whole address."
+)
 
 
 class InvalidQuery(ParseError):
@@ -59,6 +64,27 @@ def read_flag(request: Request, name: str) -> bool:
     if text not in ("true", "false"):
         refuse(name, "true or false")
     return text == "true"
+
+
+def read_id(request: Request, name: str) -> UUID | None:
+    """Return an id given as a cursor, None when not given.
+
+    Raises:
+        InvalidQuery: no id.
+    """
+    text = request.query_params.get(name)
+    return None if text is None else parse_id(name, text)
+
+
+def parse_id(name: str, text: str) -> UUID:
+    """Return the id that a cursor holds.
+
+    Raises:
+        InvalidQuery: it holds none.
+    """
+    if not re.fullmatch(ID, text):
+        refuse(name, CURSOR)
+    return UUID(text)
 
 
 def refuse(name: str, wanted: str) -> NoReturn:

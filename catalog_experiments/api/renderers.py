@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -25,8 +25,8 @@ class CompactJSONRenderer(BaseRenderer):
     def render(
         self,
         data: Any,
-        accepted_media_type: str | None = None,  # noqa: ARG002 - the signature is DRF's
-        renderer_context: Mapping[str, Any] | None = None,  # noqa: ARG002
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         """Return the bytes of `data`; nothing at all for None."""
         if data is None:
@@ -41,16 +41,17 @@ class CompactJSONRenderer(BaseRenderer):
 class OneRenderer(BaseContentNegotiation):
     """Answer in JSON always: a caller that asks for something else can still read the problem."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         """Return the parser whose media type the body declares; None answers 415."""
         declared = str(request.content_type or "").split(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == declared), None)
 
     def select_renderer(
         self,
-        request: Request,  # noqa: ARG002 - the signature is DRF's
-        renderers: Sequence[BaseRenderer],
-        format_suffix: str | None = None,  # noqa: ARG002
+        request: Request,
+        renderers: Iterable[BaseRenderer],
+        format_suffix: str | None = None,
     ) -> tuple[BaseRenderer, str]:
         """Return the first renderer and its media type."""
-        return renderers[0], str(renderers[0].media_type)
+        first = next(iter(renderers))
+        return first, str(first.media_type)

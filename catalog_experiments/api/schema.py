@@ -66,13 +66,13 @@ def operation(
     )
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # its registration has no types
     """Two spellings of one key: a header of its own, or a bearer token."""
 
     target_class = "catalog_experiments.api.authentication.ApiKeyAuthentication"
-    name = ["ApiKey", "BearerKey"]  # type: ignore[assignment]  # the base class names one, and documents both
+    name = ["ApiKey", "BearerKey"]
 
-    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:  # type: ignore[override]  # as above
+    def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
         """Return both schemes."""
         issued = "A key made by `manage.py issue_api_key` or in the admin, with the scopes of the operation."
         return [

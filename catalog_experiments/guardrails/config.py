@@ -17,6 +17,7 @@ DEFAULT_ALPHA = 0.05
 DEFAULT_CONSECUTIVE = 3
 LARGEST_SAMPLE = 1_000_000
 _MOST_CONSECUTIVE = 100
+_FAR = 10**9
 
 
 class FieldError(NamedTuple):
@@ -165,9 +166,11 @@ def _alpha(name: str, value: object) -> float:
 def _number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _Refused("type", f"{name} must be a number such as 0.1, without quotes.")
-    if not math.isfinite(value):
+    # Beyond this every bound is missed alike, and a huge integer would not convert.
+    number = float(min(max(value, -_FAR), _FAR)) if isinstance(value, int) else value
+    if not math.isfinite(number):
         raise _Refused("type", f"{name} must be a finite number.")
-    return float(value)
+    return number
 
 
 def _whole(lowest: int, highest: int) -> Callable[[str, object], int]:

@@ -6,14 +6,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from celery.schedules import ParseException, crontab
 
 FIELDS = ("minute", "hour", "day_of_month", "month_of_year", "day_of_week")
-HOURS = range(24)
 SEARCHED_DAYS = 4 * 366 + 1
 """How far back a slot is looked for: a leap day comes once in four years."""
+
+
+class _Matching(NamedTuple):
+    """The numbers that match, per field in cron's order; Sunday is 0."""
+
+    minute: frozenset[int]
+    hour: frozenset[int]
+    day_of_month: frozenset[int]
+    month_of_year: frozenset[int]
+    day_of_week: frozenset[int]
 
 
 class InvalidCron(ValueError):
@@ -47,7 +57,7 @@ class Cron:
         """Say whether it does not come in each hour of each day, so that a scheduler that was away may miss it."""
         parsed = self._parsed
         return (
-            parsed.hour != set(HOURS)
+            len(parsed.hour) < 24
             or len(parsed.day_of_month) < 31
             or len(parsed.month_of_year) < 12
             or len(parsed.day_of_week) < 7
@@ -99,11 +109,12 @@ class Cron:
         return sorted(slots, reverse=True)
 
     @cached_property
-    def _parsed(self) -> crontab:
+    def _parsed(self) -> _Matching:
         parts = self.expression.split()
         if len(parts) != len(FIELDS):
             raise InvalidCron(f"{self.expression!r} has {len(parts)} fields; cron has five")
         try:
-            return crontab(**dict(zip(FIELDS, parts, strict=True)))
+            parsed = crontab(**dict(zip(FIELDS, parts, strict=True)))
         except (ParseException, ValueError, KeyError) as error:
             raise InvalidCron(f"{self.expression!r} is not a cron expression: {error}") from error
+        return _Matching(*(frozenset(getattr(parsed, name)) for name in FIELDS))

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 AGGREGATION = "catalog_experiments.tasks.run_aggregation"
 GUARDRAILS = "catalog_experiments.tasks.run_guardrail_evaluation"
 BACKFILL = "catalog_experiments.tasks.run_backfill"
 SWEEP = "catalog_experiments.tasks.sweep_owed_slots"
+ALERTS = "notifications.tasks.deliver_due_alerts"
 
 
 @dataclass(frozen=True, slots=True)
 class KnownJob:
-    """What is true of a task when no schedule says otherwise; `parameters` maps its arguments to their types."""
+    """What is true of a task when no schedule says otherwise; `parameters` names its arguments, all whole numbers."""
 
     id: str
     cron: str
     enabled_setting: str = ""
-    parameters: Mapping[str, type] = field(default_factory=dict)
+    parameters: frozenset[str] = frozenset()
 
 
 JOBS: Mapping[str, KnownJob] = {
@@ -26,16 +27,17 @@ JOBS: Mapping[str, KnownJob] = {
         "bundle-acceptance-aggregation",
         "*/30 * * * *",
         "BUNDLE_ACCEPTANCE_AGGREGATION_ENABLED",
-        {"lookback_days": int},
+        frozenset({"lookback_days"}),
     ),
     GUARDRAILS: KnownJob("bundle-guardrail-evaluation", "*/5 * * * *", "BUNDLE_EXPERIMENT_GUARDRAIL_WORKER_ENABLED"),
     BACKFILL: KnownJob(
         "bundle-experiment-backfill",
         "30 2 * * *",
         "BUNDLE_ACCEPTANCE_AGGREGATION_ENABLED",
-        {"lookback_days": int},
+        frozenset({"lookback_days"}),
     ),
     SWEEP: KnownJob("owed-slot-sweep", "*/5 * * * *"),
+    ALERTS: KnownJob("alert-sweep", "* * * * *"),
 }
 
 ALIASES: Mapping[str, str] = {

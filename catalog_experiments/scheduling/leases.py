@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from django.db import DatabaseError, connection
@@ -60,7 +60,7 @@ class Lease:
     def _execute(self, statement: str) -> bool:
         with connection.cursor() as cursor:
             cursor.execute(statement, {"job": self.job, "token": self.token, "seconds": self.seconds})
-            return cursor.rowcount == 1
+            return bool(cursor.rowcount == 1)
 
 
 def take_lease(job: str, *, owner: str = "", seconds: float = LEASE_SECONDS) -> Lease:
@@ -94,7 +94,8 @@ def lease(job: str, *, owner: str = "", seconds: float = LEASE_SECONDS) -> Itera
     finally:
         done.set()
         renewer.join()
-        taken.release()
+        with suppress(DatabaseError):  # a database that is away ends the lease by its clock
+            taken.release()
 
 
 def _keep_renewing(taken: Lease, done: threading.Event) -> None:

@@ -77,7 +77,7 @@ class JobSpec:
             "timezone": self.cron.zone.key,
             "kwargs": dict(self.kwargs),
             "queue": self.queue,
-            "expires_seconds": self.expires_seconds,
+            "expires_seconds": min(self.expires_seconds, self.beat_cron.shortest_gap_seconds),
             "enabled": self.is_enabled,
         }
 

@@ -20,6 +20,7 @@ LARGEST_FILE = 100_000
 
 LONGEST_ID = 100
 MOST_ATTEMPTS = 20
+LARGEST_ARGUMENT = 3_660
 
 
 class InvalidSchedule(ValueError):
@@ -123,8 +124,9 @@ class _Reader:
         for key, value in given.items():
             if key not in known:
                 raise self.error(f"the task takes no argument {key!r}", job=name, key=key)
-            if isinstance(value, bool) or not isinstance(value, known[key]) or value < 1:
-                raise self.error(f"a whole number of at least 1 is expected, not {value!r}", job=name, key=key)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LARGEST_ARGUMENT:
+                problem = f"a whole number between 1 and {LARGEST_ARGUMENT} is expected, not {value!r}"
+                raise self.error(problem, job=name, key=key)
         return dict(given)
 
     def retry(self, name: str, entry: Mapping[str, Any]) -> RetryPolicy:

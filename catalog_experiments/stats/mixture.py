@@ -82,7 +82,7 @@ def upper_limit(series: BlockSeries, alpha: float) -> float:
         series: counts per block, as for `mixture_evidence`.
         alpha: chance of error in (0, 1), of the crossing and of the limit alike.
 
-    Source: log E is an increasing convex function of the bound; Newton's method inside a bracket finds the one crossing.
+    Source: log E is increasing and convex in the bound; Newton's method inside a bracket finds the one crossing.
     """
     wanted = -math.log(alpha)
     if series.start.accepted == series.start.n:
@@ -92,10 +92,11 @@ def upper_limit(series: BlockSeries, alpha: float) -> float:
         log_e, slope = _log_e_and_slope(series, bound)
         low, high = (bound, high) if log_e < wanted else (low, bound)
         nearer = _newton_step(bound, log_e, slope, wanted)
-        if abs(nearer - bound) <= _PRECISION * bound:
+        if min(abs(nearer - bound), high - low) <= _PRECISION * bound:
             break
         bound = nearer if low < nearer < high else (low + high) / 2
-    return 1.0 if high == _HIGHEST_BOUND else min(nearer, 1.0)
+    limit = min(max(nearer, low), high)
+    return limit if limit < _HIGHEST_BOUND else 1.0
 
 
 def lower_limit(series: BlockSeries, alpha: float) -> float:

@@ -32,6 +32,13 @@ def message_id(delivery_id: UUID) -> str:
 def _sent(envelope: Envelope) -> Outcome:
     connection: BaseEmailBackend = get_connection(fail_silently=False)
     try:
+        return _handed_over(connection, envelope)
+    finally:
+        _close(connection)
+
+
+def _handed_over(connection: BaseEmailBackend, envelope: Envelope) -> Outcome:
+    try:
         connection.open()
     except (OSError, smtplib.SMTPException) as error:
         return _failed_to_connect(error)
@@ -39,8 +46,6 @@ def _sent(envelope: Envelope) -> Outcome:
         connection.send_messages([_mail(envelope, connection)])
     except (OSError, smtplib.SMTPException, ValueError) as error:
         return _failed_to_send(error, envelope.recipient)
-    finally:
-        _close(connection)
     return Outcome(OutcomeClass.OK, 250)
 
 

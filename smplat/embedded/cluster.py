@@ -54,7 +54,7 @@ class Cluster:
     @property
     def data_dir(self) -> Path:
         """Where the cluster lies."""
-        return self.launcher.data_dir(self.wanted_dir)
+        return self.launcher.data_dir(self.wanted_dir.absolute())
 
     @property
     def sockets(self) -> Path:
@@ -76,6 +76,7 @@ class Cluster:
             return
         with self._locked():
             if not self.is_running():
+                self._clear_leftovers()
                 self._make()
                 self._start()
                 self._create_database()
@@ -86,6 +87,8 @@ class Cluster:
             pid = running_postgres(self.data_dir / "postmaster.pid")
             if pid is not None:
                 stop_process(pid)
+            with contextlib.suppress(OSError):
+                self.sockets.rmdir()
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -111,7 +114,6 @@ class Cluster:
         draft.rename(self.data_dir)
 
     def _start(self) -> None:
-        self._clear_leftovers()
         self._configure()
         log = self.data_dir / "server.log"
         give_up_at = time.monotonic() + START_SECONDS
@@ -138,7 +140,7 @@ class Cluster:
         lock = self.sockets / f"{SOCKET_NAME}.lock"
         orphan = running_postgres(lock)
         if orphan is not None and orphan != running_postgres(self.data_dir / "postmaster.pid"):
-            stop_process(orphan)  # it serves a data folder that was deleted under it
+            stop_process(orphan)  # its data folder was deleted under it; it would still write there
         for note in (self.data_dir / "postmaster.pid", lock):
             if running_postgres(note) is None:
                 note.unlink(missing_ok=True)  # its number may belong to any process since

@@ -33,6 +33,18 @@ def money(minor: int, currency: str) -> str:
     return format_money(minor, currency)
 
 
+@register.filter
+def percent(rate: float | None) -> str:
+    """Write a fraction with two decimals: 0.3176 is 31.76 %; None is an en dash."""
+    return "–" if rate is None else f"{100 * rate:.2f} %"
+
+
+@register.filter
+def lift(relative: float) -> str:
+    """Write a relative lift with its sign: 0.093 is +9.3 %."""
+    return f"{'−' if relative < 0 else '+'}{abs(100 * relative):.1f} %"
+
+
 @register.simple_tag
 def icon(name: str) -> SafeString:
     """Draw an icon that says nothing of its own: the words stand beside it."""

@@ -34,13 +34,13 @@ class ComponentSerializer(StrictSerializer):
 class BundleChangesSerializer(StrictSerializer):
     """What may change of a bundle; a running experiment keeps serving the offer as it was at its publish."""
 
-    title = TextField(max_length=200)
+    title = TextField(max_length=200, required=False)
     description = TextField(max_length=5_000, allow_blank=True, allow_null=True, required=False)
     savingsCopy = TextField(  # noqa: N815 - the wire's spelling
         source="savings_copy", max_length=200, allow_blank=True, allow_null=True, required=False
     )
     cmsPriority = WholeNumberField(source="cms_priority", min_value=0, max_value=200, required=False)  # noqa: N815
-    components = ComponentSerializer(many=True, required=False, max_length=100)
+    components = serializers.ListField(child=ComponentSerializer(), max_length=100, required=False)
     metadata = ObjectField(required=False)
     priceMinor = WholeNumberField(  # noqa: N815
         source="price_minor", min_value=0, max_value=MAX_MONEY_MINOR, allow_null=True, required=False
@@ -66,6 +66,7 @@ class BundleChangesSerializer(StrictSerializer):
 class BundleCreateSerializer(BundleChangesSerializer):
     """A new bundle: its slug and product page are fixed for good."""
 
+    title = TextField(max_length=200)
     primaryProductSlug = TextField(source="primary_product_slug", max_length=150)  # noqa: N815
     bundleSlug = SlugField(source="bundle_slug", max_length=150)  # noqa: N815
 

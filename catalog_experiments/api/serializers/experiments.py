@@ -25,7 +25,6 @@ from catalog_experiments.models import (
     PrimaryMetric,
     UnitKind,
     Variant,
-    VariantMetric,
 )
 
 PROVENANCE = "catalog-experiment-service"
@@ -52,7 +51,7 @@ class ExperimentSettingsSerializer(StrictSerializer):
     )
     guardrail_config = ObjectField(required=False, help_text="Replaced as a whole.")
     sample_size_guardrail = WholeNumberField(min_value=0, max_value=1_000_000, required=False)
-    variants = VariantWriteSerializer(many=True, required=False, max_length=50)
+    variants = serializers.ListField(child=VariantWriteSerializer(), max_length=50, required=False)
     coverage = WholeNumberField(min_value=0, max_value=10_000, required=False, help_text="Basis points of all units.")
     unit_kind = ChoiceField(choices=UnitKind.choices, required=False)
     primary_metric = ChoiceField(choices=PrimaryMetric.choices, allow_blank=True, required=False)
@@ -84,7 +83,7 @@ class ExperimentUpdateSerializer(ExperimentSettingsSerializer):
     reason = TextField(max_length=2_000, allow_blank=True, required=False, help_text="Why; kept in the events.")
 
 
-class MetricSerializer(serializers.Serializer[VariantMetric]):
+class MetricSerializer(serializers.Serializer[Any]):
     """What a variant's orders said, counted from the start of the phase; rates and lifts are fractions."""
 
     window_start = serializers.DateField(help_text="The UTC day the row is for.")
@@ -123,7 +122,7 @@ class VariantSerializer(serializers.Serializer[Variant]):
 class ProvenanceSerializer(serializers.Serializer[Any]):
     """Where the numbers come from and how fresh they are."""
 
-    source = serializers.CharField(default=PROVENANCE)
+    source = serializers.CharField(default=PROVENANCE)  # type: ignore[assignment]  # a name of DRF's own
     computed_at = serializers.DateTimeField(help_text="The newest of the rows shown.")
     published_at = serializers.DateTimeField(allow_null=True)
 
@@ -182,12 +181,16 @@ class ExperimentSerializer(serializers.Serializer[Experiment]):
     def get_provenance(self, experiment: Experiment) -> dict[str, Any]:
         """Return the source, and the newest moment among the rows shown, so that unchanged rows repeat their bytes."""
         shown: list[datetime] = [experiment.updated_at]
-        shown += [self.context["metrics"][v.pk].computed_at for v in experiment.variants.all() if v.pk in self.context["metrics"]]
+        shown += [
+            self.context["metrics"][v.pk].computed_at
+            for v in experiment.variants.all()
+            if v.pk in self.context["metrics"]
+        ]
         provenance = {"source": PROVENANCE, "computed_at": max(shown), "published_at": experiment.published_at}
         return dict(ProvenanceSerializer(provenance).data)
 
 
-class WarningSerializer(serializers.Serializer[Any]):
+class CheckSerializer(serializers.Serializer[Any]):
     """One check of the launch checklist."""
 
     code = serializers.CharField()
@@ -199,4 +202,4 @@ class WarningSerializer(serializers.Serializer[Any]):
 class PublishedExperimentSerializer(ExperimentSerializer):
     """The answer to publish: the experiment, and the warnings of its preflight."""
 
-    warnings = WarningSerializer(many=True)
+    warnings = CheckSerializer(many=True)

@@ -11,7 +11,7 @@ from rest_framework import serializers
 
 from catalog_experiments.models.fields import PATH_SAFE_SLUG
 
-SLUG_PATTERN = re.compile(PATH_SAFE_SLUG.regex.pattern)
+SLUG_PATTERN = re.compile(PATH_SAFE_SLUG.regex)
 
 
 class TextField(serializers.CharField):

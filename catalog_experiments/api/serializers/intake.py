@@ -19,11 +19,8 @@ from catalog_experiments.api.serializers.fields import (
 from catalog_experiments.models import OrderStatus
 
 MAX_BATCH = 1_000
-MAX_LINES = 500
-MAX_UNIT_ID = 200
-MAX_SEGMENTS = 20
-MAX_QUANTITY = 100_000
-MAX_PRICE_MINOR = 10**10  # times quantity and lines it still fits the database's 64 bits
+MAX_UNIT_ID = 255
+MAX_WHOLE = 10**12
 OUTCOMES = ("accepted", "duplicate", "conflict", "revised", "rejected")
 
 
@@ -42,16 +39,17 @@ class OrderLineSerializer(StrictSerializer):
     """So many of one product, at a price per piece in minor units."""
 
     slug = TextField(max_length=150)
-    quantity = WholeNumberField(min_value=1, max_value=MAX_QUANTITY)
-    price_minor = WholeNumberField(min_value=0, max_value=MAX_PRICE_MINOR)
-    cost_minor = WholeNumberField(min_value=0, max_value=MAX_PRICE_MINOR, allow_null=True, required=False)
+    quantity = WholeNumberField(min_value=1, max_value=MAX_WHOLE)
+    price_minor = WholeNumberField(min_value=0, max_value=MAX_WHOLE)
+    cost_minor = WholeNumberField(min_value=0, max_value=MAX_WHOLE, allow_null=True, required=False)
+    returned = WholeNumberField(min_value=0, max_value=MAX_WHOLE, required=False, help_text="Pieces that came back.")
 
 
 class OfferComponentSerializer(StrictSerializer):
     """One product of a bundle as it was offered."""
 
     slug = TextField(max_length=150)
-    quantity = WholeNumberField(min_value=1, max_value=MAX_QUANTITY, required=False)
+    quantity = WholeNumberField(min_value=1, max_value=MAX_WHOLE, required=False)
 
 
 class OfferSerializer(StrictSerializer):
@@ -60,9 +58,9 @@ class OfferSerializer(StrictSerializer):
     experiment = TextField(max_length=150)
     variant = TextField(max_length=100)
     bundle = TextField(max_length=150)
-    document_version = WholeNumberField(min_value=0, max_value=2**53)
+    document_version = WholeNumberField(min_value=0, max_value=MAX_WHOLE)
     valid_until = InstantField(allow_null=True, required=False)
-    components = OfferComponentSerializer(many=True, required=False, max_length=100)
+    components = serializers.ListField(child=OfferComponentSerializer(), max_length=100, required=False)
 
 
 class OrderSerializer(StrictSerializer):
@@ -71,28 +69,28 @@ class OrderSerializer(StrictSerializer):
     order_ref = TextField(max_length=150)
     placed_at = InstantField()
     currency = serializers.RegexField(r"^[A-Z]{3}$")
-    lines = OrderLineSerializer(many=True, min_length=1, max_length=MAX_LINES)
+    lines = serializers.ListField(child=OrderLineSerializer(), max_length=5_000)
     unit_id = TextField(max_length=MAX_UNIT_ID, allow_null=True, required=False)
     status = ChoiceField(choices=OrderStatus.choices, required=False)
     accepted_bundles = serializers.ListField(
         child=TextField(max_length=150), max_length=100, allow_null=True, required=False
     )
-    offers = OfferSerializer(many=True, required=False, max_length=100)
-    source = TextField(max_length=32, required=False)
+    offers = serializers.ListField(child=OfferSerializer(), max_length=200, required=False)
+    source = TextField(max_length=32, required=False)  # type: ignore[assignment]  # a name of DRF's own
     cancelled_at = InstantField(allow_null=True, required=False)
-    refunded_minor = WholeNumberField(min_value=0, max_value=2**62, required=False)
+    refunded_minor = WholeNumberField(min_value=0, max_value=MAX_WHOLE, required=False)
 
 
 class ExposureBatchSerializer(serializers.Serializer[Any]):
     """Up to 1,000 exposures."""
 
-    exposures = ExposureSerializer(many=True, max_length=MAX_BATCH)
+    exposures = serializers.ListField(child=ExposureSerializer(), max_length=MAX_BATCH)
 
 
 class OrderBatchSerializer(serializers.Serializer[Any]):
     """Up to 1,000 orders."""
 
-    orders = OrderSerializer(many=True, max_length=MAX_BATCH)
+    orders = serializers.ListField(child=OrderSerializer(), max_length=MAX_BATCH)
 
 
 class ItemResultSerializer(serializers.Serializer[Any]):

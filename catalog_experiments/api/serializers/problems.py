@@ -10,7 +10,7 @@ from rest_framework import serializers
 class FieldProblemSerializer(serializers.Serializer[Any]):
     """One field that is wrong."""
 
-    field = serializers.CharField(help_text="Path, like variants[0].key.")  # type: ignore[assignment]  # a name of DRF's own
+    field = serializers.CharField(help_text="Path, like variants[0].key.")
     code = serializers.CharField()
     detail = serializers.CharField()
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog_experiments.api.serializers.experiments import MetricSerializer
 from catalog_experiments.guardrails import Verdict
-from catalog_experiments.models import ExperimentEvent, ExperimentStatus, VariantMetric
+from catalog_experiments.models import ExperimentStatus
+
+VERDICTS = [verdict.value for verdict in Verdict]
 
 
-def interval(**options: Any) -> serializers.ListField:
+def interval_field(**options: Any) -> serializers.ListField:
     """Build the field of an interval `[lower, upper]`, null when it can't be given yet."""
     return serializers.ListField(
         child=serializers.FloatField(allow_null=True), min_length=2, max_length=2, allow_null=True, **options
@@ -27,11 +28,11 @@ class MetricReportSerializer(serializers.Serializer[Any]):
     mean = serializers.FloatField(allow_null=True)
     difference = serializers.FloatField(allow_null=True)
     standard_error = serializers.FloatField(allow_null=True)
-    interval = interval(help_text="Of the difference; sequential while the experiment runs.")
+    interval = interval_field(help_text="Of the difference; sequential while the experiment runs.")
     z = serializers.FloatField(allow_null=True)
     p_value = serializers.FloatField(allow_null=True, help_text="Null before the planned end.")
     relative_lift = serializers.FloatField(allow_null=True)
-    relative_interval = interval()
+    relative_interval = interval_field()
     is_mature = serializers.BooleanField()
     reason = serializers.CharField(help_text="Why something is missing; empty when nothing is.")
 
@@ -47,19 +48,23 @@ class VariantReportSerializer(serializers.Serializer[Any]):
     sample_size = serializers.IntegerField()
     acceptance_count = serializers.IntegerField()
     acceptance_rate = serializers.FloatField(allow_null=True)
-    acceptance_interval = interval()
+    acceptance_interval = interval_field()
     lift = serializers.FloatField(allow_null=True, help_text="Of acceptance, among buyers; from counts.")
-    lift_interval = interval()
+    lift_interval = interval_field()
     lift_reason = serializers.CharField()
     metrics = MetricReportSerializer(many=True)
 
 
 class SrmReportSerializer(serializers.Serializer[Any]):
-    """Whether units landed in the variants in the planned ratio."""
+    """Whether units landed in the variants in the planned ratio; lists run as the variants do, control first."""
 
-    def to_representation(self, instance: Any) -> dict[str, Any]:
-        """Return the fields of the report as they are."""
-        return dict(super().to_representation(instance))
+    method = serializers.ChoiceField(choices=["sequential", "chi_square"])
+    counts = serializers.ListField(child=serializers.IntegerField())
+    planned_shares = serializers.ListField(child=serializers.FloatField())
+    p_value = serializers.FloatField()
+    is_mismatch = serializers.BooleanField(help_text="No result can be trusted then.")
+    statistic = serializers.FloatField(allow_null=True)
+    log_e = serializers.FloatField(allow_null=True)
 
 
 class ReportSerializer(serializers.Serializer[Any]):
@@ -86,11 +91,8 @@ class MetricHistorySerializer(MetricSerializer):
     phase = serializers.IntegerField(source="phase.number")
     watermark_at = serializers.DateTimeField()
 
-    class Meta:
-        model = VariantMetric
 
-
-class EventSerializer(serializers.Serializer[ExperimentEvent]):
+class EventSerializer(serializers.Serializer[Any]):
     """Who did what, what changed, and why."""
 
     id = serializers.UUIDField()
@@ -102,6 +104,31 @@ class EventSerializer(serializers.Serializer[ExperimentEvent]):
     after = serializers.DictField()
 
 
+class SpanSerializer(serializers.Serializer[Any]):
+    """Outcomes of one variant from an opening until now."""
+
+    kind = serializers.CharField()
+    opened_at = serializers.DateTimeField()
+    n = serializers.IntegerField()
+    accepted = serializers.IntegerField()
+
+
+class BoundEvidenceSerializer(serializers.Serializer[Any]):
+    """How strongly the counts speak against one bound; the pause line is crossed at `log_e` >= ln(`pause_line`)."""
+
+    bound = serializers.CharField()
+    threshold = serializers.FloatField()
+    estimate = serializers.FloatField(allow_null=True)
+    limit = serializers.FloatField(allow_null=True)
+    alpha_share = serializers.FloatField()
+    pause_line = serializers.FloatField()
+    log_e = serializers.FloatField(allow_null=True)
+    is_crossed = serializers.BooleanField()
+    is_outage = serializers.BooleanField()
+    span = SpanSerializer(allow_null=True)
+    control = SpanSerializer(allow_null=True)
+
+
 class VariantBreachSerializer(serializers.Serializer[Any]):
     """One variant: `breaches` compares the newest row literally; `verdict` alone is evidence."""
 
@@ -109,13 +136,10 @@ class VariantBreachSerializer(serializers.Serializer[Any]):
     bundle_slug = serializers.CharField(allow_null=True)
     breaches = serializers.ListField(child=serializers.CharField())
     latest_metric = MetricSerializer(allow_null=True)
-    verdict = serializers.ChoiceField(choices=[verdict.value for verdict in Verdict])
-    evidence = serializers.SerializerMethodField()
-
-    @extend_schema_field({"type": "object", "additionalProperties": True})
-    def get_evidence(self, breach: Any) -> Any:
-        """Return the numbers behind the verdict."""
-        return breach.evidence
+    verdict = serializers.ChoiceField(choices=VERDICTS)
+    codes = serializers.ListField(child=serializers.CharField(), help_text="Reasons of the verdict.")
+    is_control = serializers.BooleanField()
+    evidence = BoundEvidenceSerializer(many=True)
 
 
 class EvaluationSerializer(serializers.Serializer[Any]):
@@ -123,5 +147,7 @@ class EvaluationSerializer(serializers.Serializer[Any]):
 
     experiment = serializers.CharField()
     breaches = VariantBreachSerializer(many=True)
-    verdict = serializers.ChoiceField(choices=[verdict.value for verdict in Verdict], help_text="The gravest of all.")
+    verdict = serializers.ChoiceField(choices=VERDICTS, help_text="The gravest of all.")
     evaluated_at = serializers.DateTimeField()
+    is_latched = serializers.BooleanField(help_text="The verdicts are those that paused the experiment.")
+    would_no_longer_cross = serializers.BooleanField(help_text="The data as it is now would not pause it.")

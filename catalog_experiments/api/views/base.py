@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from rest_framework.exceptions import PermissionDenied
+from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.serializers import Serializer
@@ -17,6 +17,7 @@ from catalog_experiments.api.parsers import StrictJSONParser
 from catalog_experiments.api.permissions import HasScope
 from catalog_experiments.api.query import check_query
 from catalog_experiments.api.renderers import CompactJSONRenderer, OneRenderer
+from catalog_experiments.api.serializers.fields import SLUG_PATTERN
 
 SerializerT = TypeVar("SerializerT", bound=Serializer[Any])
 
@@ -29,7 +30,7 @@ class ApiView(APIView):
 
     authentication_classes = [ApiKeyAuthentication]
     permission_classes = [HasScope]
-    parser_classes: ClassVar[list[type[BaseParser]]] = [StrictJSONParser]  # type: ignore[misc]  # the stubs want a sequence
+    parser_classes: Sequence[type[BaseParser]] = [StrictJSONParser]
     renderer_classes = [CompactJSONRenderer]
     content_negotiation_class = OneRenderer
     metadata_class = None
@@ -38,8 +39,10 @@ class ApiView(APIView):
     query_parameters: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check key and scope, then the names of the query parameters."""
+        """Check key and scope, then the slug in the address and the names of the query parameters."""
         super().initial(request, *args, **kwargs)
+        if not SLUG_PATTERN.match(kwargs.get("slug", "any")):
+            raise NotFound(f"There is no experiment {kwargs['slug'][:150]!r}.")
         method = "GET" if request.method == "HEAD" else str(request.method)
         check_query(request, self.query_parameters.get(method, frozenset()))
 

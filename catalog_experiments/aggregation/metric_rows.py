@@ -1,0 +1,181 @@
+"""One row per variant and UTC day: what a card shows, counted from the start of the phase."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Sum
+
+from catalog_experiments.aggregation.scope import Scope
+from catalog_experiments.guardrails import GuardrailConfig, GuardrailConfigError, LatestMetric, breaches, parse_config
+from catalog_experiments.models import Experiment, GuardrailTally, Phase, Variant, VariantMetric
+
+FOUR_DECIMALS = Decimal("0.0001")
+IS_CONTROL = "control"
+NO_CONTROL_ACCEPTANCE = "no control acceptance"
+NO_ORDERS = "no orders yet"
+
+COUNT_EXPOSED = """
+SELECT phase_id, variant_key,
+       count(*) FILTER (WHERE NOT (is_mixed OR is_fault OR is_merged OR is_holdout)),
+       count(*) FILTER (WHERE is_mixed AND NOT is_holdout),
+       count(*) FILTER (WHERE is_fault AND NOT is_holdout)
+FROM catalog_bundle_exposures
+WHERE retention_month = ANY(%(months)s) AND phase_id = ANY(%(phases)s)
+GROUP BY 1, 2
+"""
+
+KEY = ("variant", "phase", "window_start", "lookback_days")
+FIGURES = (
+    "acceptance_rate",
+    "acceptance_count",
+    "sample_size",
+    "exposed_count",
+    "lift_vs_control",
+    "lift_reason",
+    "guardrail_breached",
+    "breach_reasons",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantCounts:
+    """What a row rests on: first eligible orders, those that took the bundle, and exposed units.
+
+    `mixed` and `faults` are units left out of everything, by the variant they were first seen with.
+    """
+
+    sample: int = 0
+    accepted: int = 0
+    exposed: int = 0
+    mixed: int = 0
+    faults: int = 0
+
+
+Counts = Mapping[tuple[UUID, str], VariantCounts]
+"""By phase id and variant key; absent means zero."""
+
+
+def update_metric_rows(experiments: Iterable[Experiment], *, now: datetime, watermark_at: datetime) -> int:
+    """Write today's row of every variant of the experiments' current phases; return how many.
+
+    Reads the tallies, so call it after them in the same transaction.
+    """
+    phases = [experiment.current_phase for experiment in experiments if experiment.current_phase]
+    counts = _read_counts(phases)
+    variants = variants_by_phase(phases)
+    today = now.astimezone(UTC).date()
+    rows = [row for phase in phases for row in rows_of_day(phase, variants[phase.pk], counts, today)]
+    for row in rows:
+        row.computed_at, row.watermark_at = now, watermark_at
+    save_rows(rows)
+    return len(rows)
+
+
+def save_rows(rows: Sequence[VariantMetric]) -> None:
+    """Insert the rows or bring those of the same variant, phase and day up to date."""
+    VariantMetric.objects.bulk_create(
+        sorted(rows, key=lambda row: (str(row.variant_id), row.window_start)),
+        update_conflicts=True,
+        unique_fields=list(KEY),
+        update_fields=[*FIGURES, "computed_at", "watermark_at", "metadata"],
+        batch_size=500,
+    )
+
+
+def variants_by_phase(phases: Iterable[Phase]) -> dict[UUID, dict[str, Variant]]:
+    """Return the variants that still exist by phase id and key; one query."""
+    known = list(phases)
+    by_experiment: dict[UUID, dict[str, Variant]] = {phase.experiment_id: {} for phase in known}
+    for variant in Variant.objects.filter(experiment__in=by_experiment):
+        by_experiment[variant.experiment_id][variant.key] = variant
+    return {phase.pk: by_experiment[phase.experiment_id] for phase in known}
+
+
+def rows_of_day(phase: Phase, variants: Mapping[str, Variant], counts: Counts, day: date) -> list[VariantMetric]:
+    """Return the unsaved rows of a phase for one UTC day, control first."""
+    control_key = next((entry["key"] for entry in phase.variants if entry["is_control"]), "")
+    control = counts.get((phase.pk, control_key), VariantCounts())
+    return [
+        _row(phase, variants[entry["key"]], counts.get((phase.pk, entry["key"]), VariantCounts()), control, day)
+        for entry in phase.variants
+        if entry["key"] in variants
+    ]
+
+
+def lookback_days(phase: Phase, day: date) -> int:
+    """Return the days from the phase's opening to a UTC day, at least 1; the same all day long."""
+    return max(1, (day - phase.opened_at.astimezone(UTC).date()).days)
+
+
+def lift_vs_control(test: VariantCounts, control: VariantCounts) -> tuple[Decimal | None, str]:
+    """Return the relative lift of acceptance among buyers from counts, 4 decimals, or None and why.
+
+    >>> lift_vs_control(VariantCounts(sample=1000, accepted=95), VariantCounts(sample=1000, accepted=180))
+    (Decimal('-0.4722'), '')
+    """
+    if not control.accepted:
+        return None, NO_CONTROL_ACCEPTANCE
+    if not test.sample:
+        return None, NO_ORDERS
+    ratio = Decimal(test.accepted * control.sample) / Decimal(test.sample * control.accepted)
+    return (ratio - 1).quantize(FOUR_DECIMALS, ROUND_HALF_UP), ""
+
+
+def _row(phase: Phase, variant: Variant, own: VariantCounts, control: VariantCounts, day: date) -> VariantMetric:
+    rate = Decimal(own.accepted) / Decimal(own.sample) if own.sample else Decimal(0)
+    rounded = rate.quantize(FOUR_DECIMALS, ROUND_HALF_UP)
+    lift, reason = (None, IS_CONTROL) if variant.is_control else lift_vs_control(own, control)
+    missed = breaches(LatestMetric(own.sample, rounded), _config(phase), phase.minimum_sample)
+    return VariantMetric(
+        experiment_id=phase.experiment_id,
+        variant=variant,
+        phase=phase,
+        window_start=day,
+        lookback_days=lookback_days(phase, day),
+        acceptance_rate=rounded,
+        acceptance_count=own.accepted,
+        sample_size=own.sample,
+        exposed_count=own.exposed,
+        lift_vs_control=lift,
+        lift_reason=reason,
+        guardrail_breached=bool(missed),
+        breach_reasons=list(missed),
+        metadata={"mixed_count": own.mixed, "fault_count": own.faults},
+    )
+
+
+def _config(phase: Phase) -> GuardrailConfig:
+    try:
+        return parse_config(phase.bounds)
+    except GuardrailConfigError:
+        # One experiment with unreadable bounds must not stop the rows of the others; preflight and verdicts name it.
+        return GuardrailConfig()
+
+
+def _read_counts(phases: Sequence[Phase]) -> Counts:
+    taken = {
+        (phase_id, key): (n, accepted)
+        for phase_id, key, n, accepted in GuardrailTally.objects.filter(phase__in=phases)
+        .values_list("phase_id", "variant_key")
+        .annotate(Sum("n"), Sum("accepted"))
+    }
+    exposed = _exposed(phases)
+    return {
+        key: VariantCounts(*map(int, taken.get(key, (0, 0))), *exposed.get(key, (0, 0, 0)))
+        for key in taken.keys() | exposed.keys()
+    }
+
+
+def _exposed(phases: Sequence[Phase]) -> dict[Any, tuple[int, int, int]]:
+    if not phases:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_EXPOSED, Scope.of(phases).parameters())
+        return {(phase_id, key): tuple(numbers) for phase_id, key, *numbers in cursor.fetchall()}

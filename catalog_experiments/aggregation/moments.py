@@ -1,0 +1,194 @@
+"""n, sum and sum of squares of each metric over the units first exposed on one UTC day.
+
+All units of the day that count and are not cut; whether a day is complete is for the reader to say, from its date.
+Money is net of refunds, capped per unit in the phase's own currency; a day has a margin only when every cost is known.
+"""
+
+from __future__ import annotations
+
+from django.db import connection
+
+from catalog_experiments.aggregation import cursors
+from catalog_experiments.aggregation.cursors import Watermark
+from catalog_experiments.aggregation.scope import (
+    ARMS,
+    ELIGIBLE,
+    EXPOSURES_OF_SPAN,
+    EXPOSURES_RECORDED_SINCE,
+    SPANS,
+    Scope,
+)
+from catalog_experiments.models import AggregationCursor, Phase
+
+DAY = "(exposure.exposed_at AT TIME ZONE 'UTC')::date"
+HARM_WINDOW = "interval '24 hours'"
+
+# An exposure that came earlier than known left a later day: every counted day after the first changed one is suspect.
+TOUCHED = f"""
+met AS MATERIALIZED (
+    SELECT DISTINCT span.phase_id, {DAY} AS cohort_date
+    FROM spans span
+    JOIN {EXPOSURES_RECORDED_SINCE}
+),
+touched AS MATERIALIZED (
+    SELECT phase_id, cohort_date FROM met
+    UNION
+    SELECT kept.phase_id, kept.cohort_date
+    FROM catalog_bundle_experiment_moments kept
+    JOIN (SELECT phase_id, min(cohort_date) AS first_date FROM met GROUP BY phase_id) AS changed
+        ON changed.phase_id = kept.phase_id AND kept.cohort_date > changed.first_date
+    UNION
+    SELECT span.phase_id, {DAY}
+    FROM catalog_checkout_orders placed
+    JOIN spans span ON placed.revised_at >= span.since
+        AND placed.placed_at >= span.served_from AND placed.placed_at < span.served_to
+    JOIN {EXPOSURES_OF_SPAN}
+        AND exposure.unit = placed.unit
+    WHERE placed.revised_at >= %(since)s AND placed.placed_at >= exposure.exposed_at
+        AND placed.placed_at < exposure.exposed_at + span.attribution
+)"""
+
+ONLY_TOUCHED = """JOIN touched ON touched.phase_id = span.phase_id
+        AND exposure.exposed_at >= touched.cohort_date::timestamp AT TIME ZONE 'UTC'
+        AND exposure.exposed_at < (touched.cohort_date + 1)::timestamp AT TIME ZONE 'UTC'"""
+
+
+def _members(only: str = "") -> str:
+    return f"""
+members AS MATERIALIZED (
+    SELECT exposure.experiment_id, exposure.phase_id, exposure.variant_key, exposure.unit, exposure.exposed_at,
+           {DAY} AS cohort_date, exposure.exposed_at + span.attribution AS window_end,
+           exposure.exposed_at + span.attribution <= span.served_to AS is_whole,
+           exposure.exposed_at + {HARM_WINDOW} <= span.served_to AS is_whole_day,
+           span.currency, span.revenue_cap, span.margin_cap
+    FROM spans span
+    JOIN {EXPOSURES_OF_SPAN}
+    {only}
+)"""
+
+
+SUMMED = f"""
+purchases AS MATERIALIZED (
+    SELECT member.phase_id, member.unit, placed.currency,
+           bool_or(placed.placed_at < member.exposed_at + {HARM_WINDOW}) AS bought_in_a_day,
+           bool_or(COALESCE(outcome.accepted, false)) AS took,
+           sum(placed.revenue_minor - placed.refunded_minor) AS revenue,
+           sum(placed.margin_minor - placed.refunded_minor) AS margin,
+           bool_and(placed.margin_minor IS NOT NULL) AS is_margin_known
+    FROM members member
+    JOIN catalog_checkout_orders placed ON placed.unit = member.unit AND placed.status IN {ELIGIBLE}
+        AND placed.placed_at >= member.exposed_at AND placed.placed_at < member.window_end
+    LEFT JOIN arms arm ON arm.phase_id = member.phase_id AND arm.variant_key = member.variant_key
+    LEFT JOIN catalog_bundle_order_outcomes outcome
+        ON outcome.order_id = placed.id AND outcome.bundle_id = arm.bundle_id
+    GROUP BY 1, 2, 3
+),
+buyers AS (
+    SELECT phase_id, unit, bool_or(bought_in_a_day) AS bought_in_a_day, bool_or(took) AS took
+    FROM purchases GROUP BY phase_id, unit
+),
+counts AS MATERIALIZED (
+    SELECT member.experiment_id, member.phase_id, member.variant_key, member.cohort_date, member.currency,
+           count(*) FILTER (WHERE is_whole) AS n,
+           count(*) FILTER (WHERE is_whole_day) AS n_of_a_day,
+           count(buyer.unit) FILTER (WHERE is_whole) AS bought,
+           count(*) FILTER (WHERE is_whole AND buyer.took) AS took,
+           count(*) FILTER (WHERE is_whole_day AND buyer.bought_in_a_day) AS bought_in_a_day
+    FROM members member LEFT JOIN buyers buyer USING (phase_id, unit)
+    GROUP BY 1, 2, 3, 4, 5
+),
+spent AS (
+    SELECT member.phase_id, member.variant_key, member.cohort_date, spending.currency, spending.is_margin_known,
+           CASE WHEN spending.currency = member.currency
+               THEN LEAST(spending.revenue, member.revenue_cap) ELSE spending.revenue END::numeric AS revenue,
+           LEAST(spending.margin, member.margin_cap)::numeric AS margin
+    FROM purchases spending JOIN members member USING (phase_id, unit)
+    WHERE member.is_whole
+),
+money AS MATERIALIZED (
+    SELECT phase_id, variant_key, cohort_date, currency, bool_and(is_margin_known) AS is_margin_known,
+           sum(revenue) AS revenue, sum(revenue * revenue) AS revenue_squares,
+           sum(margin) AS margin, sum(margin * margin) AS margin_squares
+    FROM spent GROUP BY 1, 2, 3, 4
+),
+currencies AS (
+    SELECT phase_id, cohort_date, currency, bool_and(is_margin_known) AS is_margin_known
+    FROM (
+        SELECT phase_id, cohort_date, currency, is_margin_known FROM money
+        UNION ALL
+        SELECT phase_id, cohort_date, currency, true FROM counts WHERE currency <> ''
+    ) AS named
+    GROUP BY 1, 2, 3
+),
+cells AS MATERIALIZED (
+    SELECT experiment_id, phase_id, variant_key, cohort_date, rate.metric, '' AS currency, rate.n,
+           rate.total::numeric AS total, rate.total::numeric AS total_squares
+    FROM counts CROSS JOIN LATERAL (VALUES
+        ('conversion', n, bought), ('take_rate', n, took), ('harm', n_of_a_day, bought_in_a_day)
+    ) AS rate(metric, n, total)
+    WHERE rate.n > 0
+    UNION ALL
+    SELECT counts.experiment_id, counts.phase_id, counts.variant_key, counts.cohort_date, amount.metric,
+           currencies.currency, counts.n, COALESCE(amount.total, 0), COALESCE(amount.total_squares, 0)
+    FROM counts
+    JOIN currencies USING (phase_id, cohort_date)
+    LEFT JOIN money ON money.phase_id = counts.phase_id AND money.variant_key = counts.variant_key
+        AND money.cohort_date = counts.cohort_date AND money.currency = currencies.currency
+    CROSS JOIN LATERAL (VALUES
+        ('revenue', money.revenue, money.revenue_squares, true),
+        ('margin', money.margin, money.margin_squares,
+            currencies.is_margin_known AND currencies.currency = counts.currency)
+    ) AS amount(metric, total, total_squares, is_told)
+    WHERE counts.n > 0 AND amount.is_told
+)"""
+
+
+def _store(emptied: str) -> str:
+    return f"""
+stored AS (
+    INSERT INTO catalog_bundle_experiment_moments AS kept (
+        id, experiment_id, phase_id, variant_key, cohort_date, metric, segment, currency, n, total, total_squares,
+        covariate_total, covariate_total_squares, cross_total)
+    SELECT gen_random_uuid(), experiment_id, phase_id, variant_key, cohort_date, metric, '', currency, n,
+           total, total_squares, 0, 0, 0
+    FROM cells
+    ON CONFLICT (experiment_id, phase_id, variant_key, cohort_date, metric, segment, currency) DO UPDATE SET
+        n = excluded.n, total = excluded.total, total_squares = excluded.total_squares
+    WHERE (kept.n, kept.total, kept.total_squares)
+        IS DISTINCT FROM (excluded.n, excluded.total, excluded.total_squares)
+),
+emptied AS (
+    DELETE FROM catalog_bundle_experiment_moments kept
+    WHERE kept.segment = '' AND {emptied} AND NOT EXISTS (
+        SELECT 1 FROM cells WHERE cells.phase_id = kept.phase_id AND cells.variant_key = kept.variant_key
+            AND cells.cohort_date = kept.cohort_date AND cells.metric = kept.metric
+            AND cells.currency = kept.currency)
+)
+SELECT count(DISTINCT (phase_id, cohort_date)) FROM cells"""
+
+
+SUM_WHOLE = f"WITH {SPANS},{ARMS},{_members()},{SUMMED},{_store('kept.phase_id = ANY(%(phases)s)')}"
+SUM_TOUCHED = f"WITH {SPANS},{ARMS},{TOUCHED},{_members(ONLY_TOUCHED)},{SUMMED}," + _store(
+    "(kept.phase_id, kept.cohort_date) IN (SELECT phase_id, cohort_date FROM touched)"
+)
+
+
+def update_moments(phases: list[Phase], watermark: Watermark) -> int:
+    """Bring the moments of the phases up to the watermark and return how many cohort days were summed.
+
+    Call it inside a transaction. Only days that changed facts, or changed spans of serving, can have moved are summed
+    again, each exactly.
+    """
+    scope = cursors.claim(phases, AggregationCursor.Product.MOMENTS)
+    whole, known = scope.split()
+    summed = _run(SUM_WHOLE, whole) + _run(SUM_TOUCHED, known)
+    cursors.advance(scope, AggregationCursor.Product.MOMENTS, watermark)
+    return summed
+
+
+def _run(statement: str, scope: Scope) -> int:
+    if not scope.phases:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(statement, scope.parameters())
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,108 @@
+"""Which phases a statement counts, and how: handed to SQL as two small relations, spans and arms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from catalog_experiments.intake import ServedSpan, retention_month, served_spans
+from catalog_experiments.models import Bundle, Phase
+
+FOREVER = "infinity"
+FROM_THE_START = "-infinity"
+
+# One row per served span of a phase. A unit belongs to the span of its exposure; what reaches past `served_to` is cut.
+SPANS = """
+spans AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(spans)s::jsonb) AS span(
+        phase_id uuid, experiment_id uuid, month date, served_from timestamptz, served_to timestamptz,
+        attribution interval, since timestamptz, currency text, revenue_cap bigint, margin_cap bigint))"""
+
+# One row per variant of a phase; `bundle_id` is null for a variant that offers nothing.
+ARMS = """
+arms AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(arms)s::jsonb) AS arm(phase_id uuid, variant_key text, bundle_id uuid))"""
+
+# The exposures of a span, by the key of their table; the lists let the planner leave other partitions alone.
+EXPOSURES_OF_SPAN = """catalog_bundle_exposures exposure
+    ON exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id
+    AND exposure.phase_id = span.phase_id
+    AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
+    AND exposure.exposed_at >= span.served_from AND exposure.exposed_at < span.served_to
+    AND NOT (exposure.is_mixed OR exposure.is_fault OR exposure.is_merged OR exposure.is_holdout)"""
+
+# Every exposure of a phase recorded lately, also one that no longer counts.
+EXPOSURES_RECORDED_SINCE = """catalog_bundle_exposures exposure
+    ON exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id
+    AND exposure.phase_id = span.phase_id
+    AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
+    AND exposure.recorded_at >= %(since)s AND exposure.recorded_at >= span.since"""
+
+ELIGIBLE = "('paid', 'confirmed')"
+ELIGIBLE_BEFORE_CANCELLATIONS = "('paid', 'confirmed', 'cancelled')"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Phases to count, with the served spans assumed and, for a refresh, since when facts may be news.
+
+    `since` maps a phase id to a moment of the database's clock; a phase that is absent is counted whole.
+    """
+
+    phases: tuple[Phase, ...]
+    spans: Mapping[UUID, tuple[ServedSpan, ...]]
+    since: Mapping[UUID, datetime]
+
+    @classmethod
+    def of(cls, phases: Iterable[Phase]) -> Scope:
+        """Return the scope that counts the phases whole."""
+        known = tuple(phases)
+        return cls(known, {phase.pk: served_spans(phase) for phase in known}, {})
+
+    def split(self) -> tuple[Scope, Scope]:
+        """Return the phases to count whole, and those to refresh."""
+        whole = tuple(phase for phase in self.phases if phase.pk not in self.since)
+        known = tuple(phase for phase in self.phases if phase.pk in self.since)
+        return Scope(whole, self.spans, {}), Scope(known, self.spans, self.since)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what the statements of this package are given."""
+        return {
+            "phases": [phase.pk for phase in self.phases],
+            "months": sorted({retention_month(phase.opened_at) for phase in self.phases}),
+            "since": min(self.since.values(), default=None),
+            "spans": orjson.dumps([row for phase in self.phases for row in self._span_rows(phase)]).decode(),
+            "arms": orjson.dumps(_arm_rows(self.phases)).decode(),
+        }
+
+    def _span_rows(self, phase: Phase) -> list[dict[str, Any]]:
+        return [
+            {
+                "phase_id": phase.pk,
+                "experiment_id": phase.experiment_id,
+                "month": retention_month(phase.opened_at),
+                "served_from": span.start_at,
+                "served_to": span.end_at or FOREVER,
+                "attribution": f"{24 * phase.window_days} hours",
+                "since": self.since.get(phase.pk, FROM_THE_START),
+                "currency": phase.currency,
+                "revenue_cap": phase.caps.get("revenue"),
+                "margin_cap": phase.caps.get("margin"),
+            }
+            for span in self.spans[phase.pk]
+        ]
+
+
+def _arm_rows(phases: Sequence[Phase]) -> list[dict[str, Any]]:
+    slugs = {variant["bundle_slug"] for phase in phases for variant in phase.variants if variant["bundle_slug"]}
+    ids = dict(Bundle.objects.filter(bundle_slug__in=slugs).values_list("bundle_slug", "pk"))
+    return [
+        {"phase_id": phase.pk, "variant_key": variant["key"], "bundle_id": ids.get(variant["bundle_slug"])}
+        for phase in phases
+        for variant in phase.variants
+    ]

@@ -1,0 +1,65 @@
+"""Take in events: exposures and orders by the batch, answered item by item after commit."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from catalog_experiments.access import Scope
+from catalog_experiments.api.batches import read_batch, read_exposure, read_order
+from catalog_experiments.api.parsers import IntakeJSONParser
+from catalog_experiments.api.schema import operation
+from catalog_experiments.api.serializers.intake import (
+    BatchResultSerializer,
+    ExposureBatchSerializer,
+    OrderBatchSerializer,
+)
+from catalog_experiments.api.views.base import ApiView
+from catalog_experiments.intake import record_exposures, record_orders
+
+TAG = "intake"
+DESCRIPTION = (
+    "Safe to send again: a repeated event is a duplicate, never counted twice. One bad item never sinks the others. "
+    "At most 1,000 items and 1 MB."
+)
+
+
+class ExposureIntakeView(ApiView):
+    """Visitors reached an offer slot; the one write that a public client key may make."""
+
+    scopes = {"POST": frozenset({Scope.INGEST, Scope.EVALUATE})}
+    parser_classes = [IntakeJSONParser]
+
+    @operation(
+        "exposure_record",
+        tag=TAG,
+        summary="Record exposures",
+        answer=BatchResultSerializer,
+        body=ExposureBatchSerializer,
+        description=DESCRIPTION,
+    )
+    def post(self, request: Request) -> Response:
+        """Record the batch and say what became of each item."""
+        batch = read_batch(request.data, "exposures", read_exposure)
+        return Response(batch.answer(record_exposures(batch.events, now=timezone.now())))
+
+
+class OrderIntakeView(ApiView):
+    """Orders were placed, confirmed, cancelled or refunded."""
+
+    scopes = {"POST": frozenset({Scope.INGEST})}
+    parser_classes = [IntakeJSONParser]
+
+    @operation(
+        "order_record",
+        tag=TAG,
+        summary="Record orders and their revisions",
+        answer=BatchResultSerializer,
+        body=OrderBatchSerializer,
+        description=DESCRIPTION,
+    )
+    def post(self, request: Request) -> Response:
+        """Record the batch and say what became of each item."""
+        batch = read_batch(request.data, "orders", read_order)
+        return Response(batch.answer(record_orders(batch.events, now=timezone.now())))

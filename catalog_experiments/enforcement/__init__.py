@@ -1,0 +1,22 @@
+"""Verdicts become actions: a frozen record, and where the evidence says so a pause with its event, document and alert.
+
+The step of the walk between `guardrails.judge` and `lifecycle.pause` + `outbox.enqueue`.
+"""
+
+from catalog_experiments.enforcement.evaluation import EvaluationOutcome, TickResult, evaluate, evaluate_due
+from catalog_experiments.enforcement.records import VerifyResult, verify_chain
+from catalog_experiments.enforcement.reporting import EvaluationReport, VariantBreach, report
+from catalog_experiments.enforcement.worker import BundleExperimentGuardrailWorker
+
+__all__ = [
+    "BundleExperimentGuardrailWorker",
+    "EvaluationOutcome",
+    "EvaluationReport",
+    "TickResult",
+    "VariantBreach",
+    "VerifyResult",
+    "evaluate",
+    "evaluate_due",
+    "report",
+    "verify_chain",
+]

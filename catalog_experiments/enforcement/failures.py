@@ -1,0 +1,61 @@
+"""Experiments that cannot be judged: how often in a row, and an alert when it is no accident any more."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+
+from catalog_experiments.models import Experiment
+from notifications.outbox import AlertDraft, enqueue
+
+logger = logging.getLogger(__name__)
+
+STREAK_KEY = "evaluation_failures"
+ALERTED_FROM = 3
+
+
+def record_failure(experiment: Experiment, error: Exception, *, now: datetime) -> None:
+    """Count one more failure in a row; from the third on, one alert a day. Never raises a database error itself."""
+    try:
+        with transaction.atomic():
+            streak = int(experiment.metadata.get(STREAK_KEY, 0)) + 1
+            _write(experiment, {**experiment.metadata, STREAK_KEY: streak})
+            if streak >= ALERTED_FROM:
+                enqueue(_draft(experiment, error, streak, now), now=now)
+    except DatabaseError:
+        logger.exception("the failure of %s could not be recorded", experiment.slug)
+
+
+def clear_failures(experiment: Experiment) -> None:
+    """Forget earlier failures after a judgement; writes nothing when there were none."""
+    if STREAK_KEY in experiment.metadata:
+        _write(experiment, {key: value for key, value in experiment.metadata.items() if key != STREAK_KEY})
+
+
+def _write(experiment: Experiment, metadata: dict[str, object]) -> None:
+    # The lock version stays: this is no change of the experiment that an editor would have to know of.
+    Experiment.objects.filter(pk=experiment.pk).update(metadata=metadata)
+
+
+def _draft(experiment: Experiment, error: Exception, streak: int, now: datetime) -> AlertDraft:
+    page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}"
+    return AlertDraft(
+        kind="guardrail_failing",
+        severity="critical",
+        subject=f"{experiment.slug}: its guardrails cannot be judged",
+        dedupe_key=f"evaluation-failure:{experiment.pk}:{now.date()}",
+        summary="This experiment runs without protection until the cause is gone.",
+        occurred_at=now,
+        facts={
+            "lines": [
+                {"label": "Failures in a row", "value": str(streak)},
+                {"label": "Error", "value": f"{type(error).__name__}: {error}"[:500]},
+            ],
+            "links": [{"label": "Open the experiment", "url": page}],
+            "next_step": "Correct the guardrail settings, or pause the experiment by hand meanwhile.",
+            "data": {"experiment": experiment.slug, "streak": streak},
+        },
+    )

@@ -1,0 +1,76 @@
+"""Why data cannot be trusted now: a hold stops ordinary pauses and ship verdicts, never an outage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from catalog_experiments.analysis.sample_ratio import live_ratio, planned_shares
+from catalog_experiments.enforcement.frame import HOUR, EvaluationFrame, hour_of
+
+SAMPLE_RATIO = "sample_ratio_mismatch"
+MIXED_UNITS = "mixed_units"
+CLIENT_FAULTS = "client_faults"
+TELEMETRY_SILENT = "telemetry_silent"
+
+LATCHED = frozenset({SAMPLE_RATIO, MIXED_UNITS, CLIENT_FAULTS})
+"""Holds that stay until a person opens a new phase: a past imbalance stays in the data."""
+
+WORST_SHARE = 0.01
+FEWEST_UNITS = 100
+SILENT_HOURS = 3
+BUSY_PER_HOUR = 20
+DAY_HOURS = 24
+
+
+def holds_of(frame: EvaluationFrame) -> tuple[str, ...]:
+    """Return the causes that hold now, latched ones first; those found before in this phase stay."""
+    before = set(frame.previous.inputs["holds"]) if frame.previous else set()
+    found = set(_causes(frame)) | (before & LATCHED)
+    return tuple(sorted(found, key=lambda cause: (cause not in LATCHED, cause)))
+
+
+def _causes(frame: EvaluationFrame) -> Iterator[str]:
+    if _is_ratio_off(frame):
+        yield SAMPLE_RATIO
+    exposed = sum(row.exposed_count for row in frame.metrics.values())
+    for cause, key in ((MIXED_UNITS, "mixed_count"), (CLIENT_FAULTS, "fault_count")):
+        flagged = sum(int(row.metadata.get(key, 0)) for row in frame.metrics.values())
+        if exposed >= FEWEST_UNITS and flagged > WORST_SHARE * exposed:
+            yield cause
+    if _is_silent(frame):
+        yield TELEMETRY_SILENT
+
+
+def _is_ratio_off(frame: EvaluationFrame) -> bool:
+    shares = {key: share for key, share in planned_shares(frame.phase.variants).items() if share > 0}
+    if len(shares) < 2 or not frame.exposures:
+        return False
+    return live_ratio(_daily_counts(frame, list(shares)), tuple(shares.values())).is_mismatch
+
+
+def _daily_counts(frame: EvaluationFrame, keys: list[str]) -> list[tuple[int, ...]]:
+    days: dict[int, Counter[str]] = {}
+    for hour_at, by_variant in frame.exposures.items():
+        day = max(0, (hour_at - _first_boundary(frame.phase.opened_at)) // timedelta(days=1))
+        days.setdefault(day, Counter()).update(by_variant)
+    return [tuple(days.get(day, Counter())[key] for key in keys) for day in range(max(days) + 1)]
+
+
+def _first_boundary(opened_at: datetime) -> datetime:
+    return hour_of(opened_at) + HOUR
+
+
+def _is_silent(frame: EvaluationFrame) -> bool:
+    """Say whether a busy slot has gone quiet: nothing for three whole hours after a day of twenty and more an hour."""
+    silent_from = frame.judged_at - SILENT_HOURS * HOUR
+    if silent_from - DAY_HOURS * HOUR < frame.phase.opened_at:
+        return False
+    recent = _exposed_between(frame.exposures, silent_from, frame.watermark_at)
+    before = _exposed_between(frame.exposures, silent_from - DAY_HOURS * HOUR, silent_from)
+    return recent == 0 and before >= DAY_HOURS * BUSY_PER_HOUR
+
+
+def _exposed_between(exposures: Mapping[datetime, Mapping[str, int]], start_at: datetime, end_at: datetime) -> int:
+    return sum(sum(counts.values()) for hour_at, counts in exposures.items() if start_at <= hour_at < end_at)

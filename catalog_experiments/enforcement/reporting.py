@@ -1,0 +1,150 @@
+"""What the guardrails say now, for people and for the runbook's client: stores nothing, never pauses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from catalog_experiments.enforcement.frame import EvaluationFrame, load_frames
+from catalog_experiments.enforcement.judgement import judge_frame
+from catalog_experiments.guardrails import (
+    BoundEvidence,
+    GuardrailConfig,
+    HourTally,
+    LatestMetric,
+    VariantVerdict,
+    Verdict,
+    breaches,
+    from_record,
+    gravest,
+    parse_config,
+)
+from catalog_experiments.models import EvaluationAction, Experiment, PauseCause, PhaseOrigin, VariantMetric
+
+
+@dataclass(frozen=True, slots=True)
+class VariantBreach:
+    """One variant: the runbook's literal codes on its newest metric row, and the verdict that rests on evidence.
+
+    `breaches` draws from `sample_size`, `min_acceptance_rate`, `max_acceptance_rate`; `codes` gives the reasons of the
+    verdict. `latest_metric` is None before the first aggregation.
+    """
+
+    variant_key: str
+    bundle_slug: str | None
+    breaches: tuple[str, ...]
+    latest_metric: VariantMetric | None
+    verdict: Verdict
+    evidence: tuple[BoundEvidence, ...]
+    codes: tuple[str, ...] = ()
+    is_control: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """All variants, control first, with the gravest verdict.
+
+    `is_latched` says that the verdicts are those which paused the experiment, as recorded; then
+    `would_no_longer_cross` tells whether the same guardrails, judged on the data as it is now, would let it run.
+    """
+
+    experiment: str
+    breaches: tuple[VariantBreach, ...]
+    verdict: Verdict
+    evaluated_at: datetime
+    is_latched: bool = False
+    would_no_longer_cross: bool = False
+
+
+def report(experiment: Experiment, *, now: datetime) -> EvaluationReport:
+    """Judge an experiment in any status on the numbers as they are stored.
+
+    A draft is collecting. A seeded experiment is judged on its seeded counts. After an automatic pause the recorded
+    verdicts stand.
+
+    Raises:
+        GuardrailConfigError: the stored guardrails are not valid.
+    """
+    frame = load_frames([experiment], watermark_at=_as_of(experiment, now)).get(experiment.pk)
+    if frame is None:
+        return _draft_report(experiment, now)
+    fresh = judge_frame(_seeded(frame) if frame.phase.origin == PhaseOrigin.SEEDED else frame).verdicts
+    latched = _latched(frame)
+    verdicts = latched or fresh
+    return EvaluationReport(
+        experiment=experiment.slug,
+        breaches=tuple(_variant_breach(frame, verdict) for verdict in verdicts),
+        verdict=gravest(verdicts),
+        evaluated_at=now,
+        is_latched=bool(latched),
+        would_no_longer_cross=bool(latched) and not any(verdict.would_pause for verdict in fresh),
+    )
+
+
+def _as_of(experiment: Experiment, now: datetime) -> datetime:
+    # No block of a phase opens after it was closed.
+    phase = experiment.current_phase
+    return phase.closed_at if phase is not None and phase.closed_at is not None else now
+
+
+def _draft_report(experiment: Experiment, now: datetime) -> EvaluationReport:
+    config = parse_config(experiment.guardrail_config)
+    codes = breaches(None, config, experiment.sample_size_guardrail)
+    variants = tuple(
+        VariantBreach(
+            variant_key=variant.key,
+            bundle_slug=variant.bundle_id,
+            breaches=codes,
+            latest_metric=None,
+            verdict=Verdict.COLLECTING,
+            evidence=(),
+            codes=("sample_size",),
+            is_control=variant.is_control,
+        )
+        for variant in experiment.variants.all()
+    )
+    return EvaluationReport(experiment.slug, variants, Verdict.COLLECTING, now)
+
+
+def _variant_breach(frame: EvaluationFrame, verdict: VariantVerdict) -> VariantBreach:
+    row = frame.metrics.get(verdict.variant_key)
+    snapshot = next(own for own in frame.phase.variants if own["key"] == verdict.variant_key)
+    return VariantBreach(
+        variant_key=verdict.variant_key,
+        bundle_slug=snapshot["bundle_slug"],
+        breaches=_literal_codes(frame, row),
+        latest_metric=row,
+        verdict=verdict.verdict,
+        evidence=verdict.evidence,
+        codes=verdict.codes,
+        is_control=verdict.is_control,
+    )
+
+
+def _literal_codes(frame: EvaluationFrame, row: VariantMetric | None) -> tuple[str, ...]:
+    config: GuardrailConfig = parse_config(frame.experiment.guardrail_config)
+    latest = LatestMetric(row.sample_size, row.acceptance_rate) if row else None
+    return breaches(latest, config, frame.experiment.sample_size_guardrail)
+
+
+def _latched(frame: EvaluationFrame) -> tuple[VariantVerdict, ...]:
+    experiment, record = frame.experiment, frame.previous
+    is_stopped = not experiment.is_running and experiment.pause_cause in (PauseCause.BREACHED, PauseCause.OUTAGE)
+    if not is_stopped or record is None or record.action != EvaluationAction.PAUSED:
+        return ()
+    return from_record(record.verdicts)
+
+
+def _seeded(frame: EvaluationFrame) -> EvaluationFrame:
+    """Give a seeded experiment the tallies its metric rows imply: all outcomes in the phase's first hour."""
+    tallies = {
+        key: (HourTally(frame.phase.opened_at, row.sample_size, row.acceptance_count),)
+        for key, row in frame.metrics.items()
+    }
+    return EvaluationFrame(
+        experiment=frame.experiment,
+        phase=frame.phase,
+        watermark_at=frame.watermark_at,
+        tallies=tallies,
+        metrics=frame.metrics,
+    )

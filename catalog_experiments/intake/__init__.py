@@ -1,0 +1,24 @@
+"""The only writer of telemetry: exposures, orders, and what each order says about each bundle.
+
+Second step of the walk, between `decisions` and `aggregation`. Everything is bulk, idempotent by constraint, and
+answered item by item after commit: one bad item never sinks a batch.
+"""
+
+from catalog_experiments.intake.events import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine
+from catalog_experiments.intake.exposures import record_exposures
+from catalog_experiments.intake.orders import BundleAcceptanceService, record_orders
+from catalog_experiments.intake.serving import ServedSpan, retention_month, served_spans
+
+__all__ = [
+    "BundleAcceptanceService",
+    "ExposureEvent",
+    "ItemResult",
+    "OfferTaken",
+    "OrderEvent",
+    "OrderLine",
+    "ServedSpan",
+    "record_exposures",
+    "record_orders",
+    "retention_month",
+    "served_spans",
+]

@@ -1,0 +1,202 @@
+"""An order event read strictly into what is stored, and how a known order's state moves forward. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from catalog_experiments.intake.events import OfferTaken, OrderEvent, OrderLine, Refused
+from catalog_experiments.intake.fields import Arrival, read_text, read_time, read_whole
+from catalog_experiments.models import OrderStatus
+from catalog_experiments.units import digest_unit
+
+MOST_LINES = 5_000
+MOST_OFFERS = 200
+LONGEST_SOURCE = 32
+FORWARD = (OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.CANCELLED)
+"""Statuses in the order an order goes through them; it never goes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """What may change after an order was placed; `returned` counts pieces by line, in the order of the lines."""
+
+    status: str
+    cancelled_at: datetime | None
+    refunded_minor: int
+    returned: tuple[int, ...]
+
+    def merged(self, other: OrderState) -> OrderState:
+        """Return the furthest of both, so that reports may come in any order and any number of times.
+
+        >>> paid = OrderState("paid", None, 0, (0,))
+        >>> paid.merged(OrderState("pending", None, 0, (1,)))
+        OrderState(status='paid', cancelled_at=None, refunded_minor=0, returned=(1,))
+        """
+        times = [at for at in (self.cancelled_at, other.cancelled_at) if at is not None]
+        return OrderState(
+            status=max(self.status, other.status, key=lambda status: FORWARD.index(OrderStatus(status))),
+            cancelled_at=min(times, default=None),
+            refunded_minor=max(self.refunded_minor, other.refunded_minor),
+            returned=tuple(map(max, self.returned, other.returned)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order as it is stored; lines are merged by product and prices, and sorted. `digest` covers what never changes."""
+
+    ref: str
+    unit: UUID | None
+    placed: Arrival
+    currency: str
+    lines: tuple[OrderLine, ...]
+    source: str
+    accepted_bundles: tuple[str, ...] | None
+    offers: tuple[OfferTaken, ...]
+    state: OrderState
+    digest: UUID
+
+    @property
+    def revenue_minor(self) -> int:
+        """Sum over all lines as ordered, minor units."""
+        return sum(line.quantity * line.price_minor for line in self.lines)
+
+    def with_state(self, state: OrderState) -> OrderRecord:
+        """Return the same order in another state."""
+        lines = (replace(line, returned=count) for line, count in zip(self.lines, state.returned, strict=True))
+        return replace(self, state=state, lines=tuple(lines))
+
+
+def read_order(event: OrderEvent, *, now: datetime) -> OrderRecord:
+    """Return the record of an order event.
+
+    Raises:
+        Refused: a field is missing, of the wrong kind, out of range, or contradicts another.
+    """
+    lines = _read_lines(event.lines)
+    if not lines and event.accepted_bundles is None:
+        raise Refused("lines_missing", "An order needs lines, or the names of the bundles it took.")
+    placed = read_time(event.placed_at, now=now, name="placed_at")
+    unit = None if event.unit_id is None else digest_unit(read_text(event.unit_id, "unit_id", 255))
+    named = None if event.accepted_bundles is None else tuple(sorted({*map(_bundle_name, event.accepted_bundles)}))
+    record = OrderRecord(
+        ref=read_text(event.order_ref, "order_ref"),
+        unit=unit,
+        placed=placed,
+        currency=_read_currency(event.currency),
+        lines=lines,
+        source=read_text(event.source, "source", LONGEST_SOURCE),
+        accepted_bundles=named,
+        offers=_read_offers(event.offers),
+        state=_read_state(event, lines, now),
+        digest=UUID(int=0),
+    )
+    return replace(record, digest=_digest(record, event.placed_at))
+
+
+def pieces(lines: Iterable[OrderLine], *, less_returned: bool) -> Counter[str]:
+    """Return how many pieces of each product the lines hold, with or without what came back."""
+    count: Counter[str] = Counter()
+    for line in lines:
+        count[line.slug] += line.quantity - (line.returned if less_returned else 0)
+    return count
+
+
+def margin_minor(lines: Iterable[OrderLine]) -> int | None:
+    """Return revenue less the cost of what stayed with the buyer; None without lines or when a cost is unknown.
+
+    >>> margin_minor([OrderLine("cup", 2, 1000, 600, returned=1)])
+    1400
+    """
+    margins = [
+        None
+        if line.cost_minor is None
+        else line.quantity * line.price_minor - (line.quantity - line.returned) * line.cost_minor
+        for line in lines
+    ]
+    known = [margin for margin in margins if margin is not None]
+    return sum(known) if margins and len(known) == len(margins) else None
+
+
+def _read_lines(lines: Iterable[OrderLine]) -> tuple[OrderLine, ...]:
+    merged: dict[tuple[str, int, int | None], list[int]] = {}
+    for line in lines:
+        cost = None if line.cost_minor is None else read_whole(line.cost_minor, "cost_minor")
+        key = (read_text(line.slug, "slug"), read_whole(line.price_minor, "price_minor"), cost)
+        quantity = read_whole(line.quantity, "quantity", least=1)
+        if read_whole(line.returned, "returned") > quantity:
+            raise Refused("returned_invalid", "returned is more than was ordered.")
+        sums = merged.setdefault(key, [0, 0])
+        sums[0] += quantity
+        sums[1] += line.returned
+    if len(merged) > MOST_LINES:
+        raise Refused("lines_invalid", f"An order may hold at most {MOST_LINES} different lines.")
+    read = [OrderLine(slug, sums[0], price, cost, sums[1]) for (slug, price, cost), sums in merged.items()]
+    read_whole(sum(line.quantity * line.price_minor for line in read), "revenue")
+    return tuple(sorted(read, key=lambda line: (line.slug, line.price_minor, line.cost_minor is None, line.cost_minor)))
+
+
+def _read_state(event: OrderEvent, lines: tuple[OrderLine, ...], now: datetime) -> OrderState:
+    if event.status not in OrderStatus.values:
+        raise Refused("status_invalid", f"status must be one of {', '.join(OrderStatus.values)}.")
+    is_cancelled = event.status == OrderStatus.CANCELLED
+    if event.cancelled_at is not None and not is_cancelled:
+        raise Refused("cancelled_at_invalid", "cancelled_at belongs to the status cancelled.")
+    cancelled = read_time(event.cancelled_at or now, now=now, name="cancelled_at") if is_cancelled else None
+    return OrderState(
+        status=str(event.status),
+        cancelled_at=cancelled.at if cancelled else None,
+        refunded_minor=read_whole(event.refunded_minor, "refunded_minor"),
+        returned=tuple(line.returned for line in lines),
+    )
+
+
+def _read_currency(value: object) -> str:
+    if not isinstance(value, str) or len(value) != 3 or not value.isascii() or not value.isalpha() or value != value.upper():
+        raise Refused("currency_invalid", "currency must be three capital letters (ISO 4217), such as EUR.")
+    return value
+
+
+def _bundle_name(value: object) -> str:
+    return read_text(value, "accepted_bundles")
+
+
+def _read_offers(offers: Iterable[OfferTaken]) -> tuple[OfferTaken, ...]:
+    read = tuple(sorted(offers, key=lambda offer: (str(offer.bundle), str(offer.experiment))))
+    if len(read) > MOST_OFFERS:
+        raise Refused("offers_invalid", f"An order may name at most {MOST_OFFERS} offers.")
+    for offer in read:
+        for text in (offer.experiment, offer.variant, offer.bundle):
+            read_text(text, "offers")
+        read_whole(offer.document_version, "document_version")
+        if offer.valid_until is not None and offer.valid_until.tzinfo is None:
+            raise Refused("offers_invalid", "valid_until must be a time with its zone.")
+        _read_components(offer.components)
+    return read
+
+
+def _read_components(components: Iterable[Mapping[str, Any]]) -> None:
+    for component in components:
+        read_text(component.get("slug"), "components")
+        read_whole(component.get("quantity", 1), "components", least=1)
+
+
+def _digest(record: OrderRecord, claimed_placed_at: datetime) -> UUID:
+    # The time as claimed, not as clamped: a replay a minute later must be the same content.
+    content = [
+        record.unit,
+        claimed_placed_at.timestamp(),
+        record.currency,
+        [[line.slug, line.quantity, line.price_minor, line.cost_minor] for line in record.lines],
+        record.accepted_bundles,
+        [[offer.experiment, offer.variant, offer.bundle, offer.document_version] for offer in record.offers],
+    ]
+    return UUID(bytes=blake2b(orjson.dumps(content), digest_size=16).digest())

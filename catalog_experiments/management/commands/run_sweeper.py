@@ -1,0 +1,73 @@
+"""The guarantee behind the scheduler: a plain loop without broker that sends due alerts and works owed slots."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from django.db import close_old_connections, connection
+from django.utils import timezone
+
+from catalog_experiments.scheduling import run_owed
+from notifications.delivery import deliver_due
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 5.0
+JOB_STATEMENT_TIMEOUT = "120s"
+LAST_RUN_SECONDS = 25.0
+"""How long a job that is running at SIGTERM may take; after that its lease ends and another process takes over."""
+
+
+class Command(BaseCommand):
+    help = "Send due alerts and work owed slots every 5 seconds, with or without a broker, until SIGTERM or Ctrl-C."
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.stopping = threading.Event()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="one sweep, then exit; errors are raised")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if options["once"]:
+            self.work_owed()
+            self.deliver()
+            return
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stopping.set())
+        # Jobs may take minutes; alerts wait for nobody.
+        jobs = threading.Thread(target=self.repeat, args=(self.work_owed,), name="owed slots", daemon=True)
+        jobs.start()
+        self.stdout.write(f"sweeping every {SWEEP_SECONDS:g} s")
+        self.stdout.flush()
+        self.repeat(self.deliver)
+        jobs.join(LAST_RUN_SECONDS)
+
+    def repeat(self, sweep: Callable[[], None]) -> None:
+        """Sweep until told to stop; a database that restarts is a sweep that failed."""
+        while not self.stopping.is_set():
+            close_old_connections()
+            try:
+                sweep()
+            except Exception:
+                logger.exception("a sweep failed; the next one comes in %g s", SWEEP_SECONDS)
+                connection.close()
+            self.stopping.wait(SWEEP_SECONDS)
+        connection.close()
+
+    def deliver(self) -> None:
+        """Send the alerts that are due."""
+        deliver_due(now=timezone.now())
+
+    def work_owed(self) -> None:
+        """Work the slots that nobody worked in time."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET statement_timeout = '{JOB_STATEMENT_TIMEOUT}'")
+        for result in run_owed(now=timezone.now()):
+            if not result.is_skipped:
+                logger.info("swept job %s: %s", result.job, result.outcome)

@@ -1,0 +1,56 @@
+"""Numbers as merchandisers read them: two decimals for rates, one for lifts, a true minus sign. Pure."""
+
+_NONE = "–"
+_MINUS = "−"
+
+
+def rate_text(value: float | None) -> str:
+    """Write a fraction as per cent with two decimals, or an en dash for None.
+
+    >>> rate_text(0.0734)
+    '7.34 %'
+    """
+    return _NONE if value is None else f"{100 * float(value):.2f} %"
+
+
+def lift_text(value: float | None) -> str:
+    """Write a relative lift (fraction) as signed per cent with one decimal, or an en dash for None.
+
+    >>> lift_text(0.093), lift_text(-0.348)
+    ('+9.3 %', '−34.8 %')
+    """
+    if value is None:
+        return _NONE
+    sign = _MINUS if value < 0 else "+"
+    return f"{sign}{abs(100 * float(value)):.1f} %"
+
+
+def range_text(interval: tuple[float, float] | None) -> str:
+    """Write a lift interval in words, or '' for None.
+
+    >>> range_text((-0.02, 0.163))
+    'likely −2.0 % to +16.3 %'
+    """
+    return "" if interval is None else f"likely {lift_text(interval[0])} to {lift_text(interval[1])}"
+
+
+def money_text(minor: float | None, currency: str) -> str:
+    """Write minor units in the currency, or an en dash for None.
+
+    >>> money_text(375, "EUR")
+    '3.75 EUR'
+    """
+    return _NONE if minor is None else f"{minor / 100:,.2f} {currency}"
+
+
+def times_text(factor: float) -> str:
+    """Write an evidence factor; 'none' below 1 and a ceiling at a million.
+
+    >>> times_text(44.2), times_text(3.94), times_text(0.2)
+    ('44×', '3.9×', 'none')
+    """
+    if factor < 1:
+        return "none"
+    if factor > 1_000_000:
+        return "over 1,000,000×"
+    return f"{factor:,.0f}×" if factor >= 10 else f"{factor:.1f}×"

@@ -1,0 +1,190 @@
+"""The one domain call of API and admin: look experiments up by slug, and hand over to the verb modules."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Prefetch, QuerySet
+
+from catalog_experiments import bundles, drafting, enforcement, lifecycle
+from catalog_experiments.bundles import (
+    BundleChanges,
+    BundleInUse,
+    BundleNotFound,
+    BundleSpec,
+    DuplicateBundle,
+    InvalidBundle,
+)
+from catalog_experiments.drafting import DuplicateSlug
+from catalog_experiments.enforcement import EvaluationReport
+from catalog_experiments.locking import ExperimentNotFound
+from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, Variant
+from catalog_experiments.preflight import Check, run_preflight
+from catalog_experiments.specification import UNSET, ExperimentChanges, ExperimentSpec, VariantSpec
+from catalog_experiments.transitions import IllegalMove, legal_moves
+from catalog_experiments.validation import InvalidExperiment, InvalidFields
+
+__all__ = [
+    "BundleChanges",
+    "BundleInUse",
+    "BundleNotFound",
+    "BundleSpec",
+    "CatalogExperimentService",
+    "DuplicateBundle",
+    "DuplicateSlug",
+    "ExperimentChanges",
+    "ExperimentNotFound",
+    "ExperimentSpec",
+    "InvalidBundle",
+    "InvalidExperiment",
+    "InvalidFields",
+    "VariantSpec",
+]
+
+LARGEST_PAGE = 1000
+_BY_STATUS = "Asked for by its status."
+
+
+class CatalogExperimentService:
+    """Everything a caller may do with experiments, under the name of one actor ("user:...", "key:...", "system:...").
+
+    Every verb raises `ExperimentNotFound` for an unknown slug and `StaleVersion` when the experiment changed since
+    `expected_version` was read; what else a verb raises stands with the function it hands over to.
+    """
+
+    def __init__(self, actor: str) -> None:
+        """Act for `actor`, whose name stands in every event."""
+        self.actor = actor
+
+    def list(self, *, limit: int = 100, before: str | None = None) -> tuple[Experiment, ...]:
+        """Return experiments, newest created first, in a constant number of queries.
+
+        Args:
+            limit: how many at most.
+            before: slug of the last one of the page before, None for the first page.
+
+        Raises:
+            ExperimentNotFound: there is no experiment `before`.
+        """
+        experiments = _loaded()
+        if before is not None:
+            experiments = experiments.filter(pk__lt=_id_of(before))
+        return tuple(experiments.order_by("-pk")[: min(limit, LARGEST_PAGE)])
+
+    def get(self, slug: str) -> Experiment:
+        """Return one experiment with its variants and bundles."""
+        experiment = _loaded().filter(slug=slug).first()
+        if experiment is None:
+            raise ExperimentNotFound(f"There is no experiment {slug!r}.")
+        return experiment
+
+    def create(self, spec: ExperimentSpec, *, now: datetime) -> Experiment:
+        """Store a new draft (`drafting.create_draft`)."""
+        drafting.create_draft(spec, actor=self.actor, now=now)
+        return self.get(spec.slug)
+
+    def update(
+        self, slug: str, changes: ExperimentChanges, *, now: datetime, expected_version: int | None = None
+    ) -> Experiment:
+        """Edit fields (`drafting.update`), then make the move that `changes.status` asks for, in one transaction.
+
+        The present status is no move. Running publishes a draft and resumes a paused experiment.
+
+        Raises:
+            IllegalMove: no verb leads from the present status to the wanted one.
+        """
+        with transaction.atomic():
+            experiment = drafting.update(
+                _id_of(slug), changes, actor=self.actor, now=now, expected_version=expected_version
+            )
+            if changes.status is not UNSET:
+                self._move(experiment, changes.status, reason=changes.reason, now=now)
+        return self.get(slug)
+
+    def clone(self, slug: str, *, new_slug: str, name: str, now: datetime) -> Experiment:
+        """Make a new draft like this experiment (`lifecycle.clone`)."""
+        lifecycle.clone(_id_of(slug), slug=new_slug, name=name, actor=self.actor, now=now)
+        return self.get(new_slug)
+
+    def delete(self, slug: str, *, now: datetime, expected_version: int | None = None) -> None:
+        """Delete a draft (`lifecycle.delete_draft`)."""
+        lifecycle.delete_draft(_id_of(slug), actor=self.actor, now=now, expected_version=expected_version)
+
+    def publish(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
+        """Make a draft, or pending edits, live (`lifecycle.publish`, which takes the other arguments)."""
+        lifecycle.publish(_id_of(slug), actor=self.actor, now=now, **arguments)
+        return self.get(slug)
+
+    def pause(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
+        """Serve the control to everyone (`lifecycle.pause`)."""
+        lifecycle.pause(_id_of(slug), actor=self.actor, now=now, **arguments)
+        return self.get(slug)
+
+    def resume(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
+        """Serve the variants again (`lifecycle.resume`)."""
+        lifecycle.resume(_id_of(slug), actor=self.actor, now=now, **arguments)
+        return self.get(slug)
+
+    def complete(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
+        """End an experiment for good (`lifecycle.complete`)."""
+        lifecycle.complete(_id_of(slug), actor=self.actor, now=now, **arguments)
+        return self.get(slug)
+
+    def conclude(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
+        """Fill in the conclusion of a completed experiment (`lifecycle.conclude`)."""
+        lifecycle.conclude(_id_of(slug), actor=self.actor, now=now, **arguments)
+        return self.get(slug)
+
+    def preflight(self, slug: str, *, now: datetime) -> tuple[Check, ...]:
+        """Return the launch checklist (`preflight.run_preflight`)."""
+        return run_preflight(self.get(slug), now=now)
+
+    def evaluate(self, slug: str, *, now: datetime, enforce: bool = False) -> EvaluationReport:
+        """Judge the guardrails on the present numbers; only with `enforce` is anything stored, paused or alerted."""
+        if enforce:
+            enforcement.evaluate(_id_of(slug), now=now, trigger="manual")
+        return enforcement.report(self.get(slug), now=now)
+
+    def create_bundle(self, spec: BundleSpec, *, now: datetime) -> Bundle:
+        """Store a new bundle (`bundles.create_bundle`)."""
+        return bundles.create_bundle(spec, actor=self.actor, now=now)
+
+    def update_bundle(self, bundle_slug: str, changes: BundleChanges, *, now: datetime) -> Bundle:
+        """Edit a bundle (`bundles.update_bundle`)."""
+        return bundles.update_bundle(bundle_slug, changes, actor=self.actor, now=now)
+
+    def delete_bundle(self, bundle_slug: str, *, now: datetime) -> None:
+        """Delete a bundle that nothing measured (`bundles.delete_bundle`)."""
+        bundles.delete_bundle(bundle_slug, actor=self.actor, now=now)
+
+    def _move(self, experiment: Experiment, wanted: str, *, reason: str, now: datetime) -> None:
+        if wanted == experiment.status:
+            return
+        act: dict[tuple[str, str], Any] = {
+            (ExperimentStatus.DRAFT, ExperimentStatus.RUNNING): lifecycle.publish,
+            (ExperimentStatus.PAUSED, ExperimentStatus.RUNNING): lifecycle.resume,
+            (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED): lifecycle.pause,
+            (ExperimentStatus.RUNNING, ExperimentStatus.COMPLETED): lifecycle.complete,
+            (ExperimentStatus.PAUSED, ExperimentStatus.COMPLETED): lifecycle.complete,
+        }
+        verb = act.get((experiment.status, wanted))
+        if verb is None:
+            raise IllegalMove(experiment.status, f"become {wanted}", legal_moves(experiment.status))
+        # Only what runs again may be asked why by the domain itself, so no reason is made up for it.
+        said = reason if wanted == ExperimentStatus.RUNNING else reason or _BY_STATUS
+        verb(experiment.pk, actor=self.actor, now=now, reason=said)
+
+
+def _loaded() -> QuerySet[Experiment]:
+    variants = Prefetch("variants", queryset=Variant.objects.select_related("bundle"))
+    return Experiment.objects.select_related("owner", "current_phase", "winner").prefetch_related(variants)
+
+
+def _id_of(slug: str) -> UUID:
+    found = Experiment.objects.filter(slug=slug).values_list("pk", flat=True).first()
+    if found is None:
+        raise ExperimentNotFound(f"There is no experiment {slug!r}.")
+    return found

@@ -1,0 +1,1 @@
+"""Commands of `notifications`: the local inbox and the fire-drill."""

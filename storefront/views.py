@@ -1,0 +1,262 @@
+"""The pages of the shop: translate the request, make one domain call, render. Whatever telemetry does, the page comes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from catalog_experiments import intake
+from storefront import decisions, offers, overlay, shop
+from storefront.decisions import Decision
+from storefront.forms import DeliveryForm
+from storefront.models import Product
+from storefront.visitors import Visitor, is_prefetch, remember, visitor_of
+
+logger = logging.getLogger(__name__)
+
+DELIVERY_WORKDAYS = 3
+
+
+class ShopPage(HttpResponse):
+    """A page that may leave something to tell telemetry once the shopper has it."""
+
+    exposure: intake.ExposureEvent | None = None
+    has_order = False
+
+    def close(self) -> None:
+        """Record what is due after the last byte was handed over; never raises."""
+        try:
+            self._report()
+        except Exception:
+            logger.exception("telemetry failed after a page; the shopper has it already")
+        finally:
+            super().close()
+
+    def _report(self) -> None:
+        exposure, self.exposure = self.exposure, None
+        if exposure is not None:
+            intake.record_exposures([exposure], now=timezone.now())
+        if self.has_order:
+            self.has_order = False
+            shop.report_due(now=timezone.now())
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    """Show everything the shop sells, by category."""
+    products = Product.objects.order_by("position", "name")
+    return _page(request, visitor_of(request), "home", {"products": products})
+
+
+@require_safe
+def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show a product with this visitor's own offer, and record that the slot was reached."""
+    product = get_object_or_404(Product, slug=slug)
+    now = timezone.now()
+    if "overlay" in request.GET:
+        return _open_overlay(request, product)
+    visitor = visitor_of(request)
+    access = overlay.access_of(request, now=now)
+    decision = _decide(product, visitor, access)
+    slot = offers.fill_slot(product, decision)
+    context = {
+        "product": product,
+        "offer": slot.offer,
+        "stamp": offers.stamp_page(product, slot, visitor.id),
+        "arrives_on": arrival_date(timezone.localdate(now)),
+        "overlay": _overlay(product, slot, access, now),
+        "overlay_is_hidden": access is not None and access.is_hidden,
+    }
+    page = _page(request, visitor, "product", context)
+    if access is None and request.method == "GET" and not is_prefetch(request):
+        page.exposure = _exposure(decision, visitor, now)
+    return page
+
+
+@require_POST
+def basket_add(request: HttpRequest) -> HttpResponse:
+    """Put the product alone, or the offer this visitor was shown, in the basket."""
+    now = timezone.now()
+    product = get_object_or_404(Product, slug=request.POST.get("product", ""))
+    visitor = visitor_of(request)
+    if not product.is_available:
+        messages.warning(request, f"{product.name} is sold out.")
+    elif request.POST.get("take") == "offer":
+        _add_offer(request, product, visitor, now)
+    else:
+        shop.add_product(visitor.id, product, now=now)
+        messages.success(request, f"{product.name} is in your basket.")
+    return _to(visitor, "storefront:basket")
+
+
+@require_safe
+def basket_detail(request: HttpRequest) -> HttpResponse:
+    """Show the basket at the prices of this moment."""
+    visitor = visitor_of(request)
+    return _page(request, visitor, "basket", {"review": shop.review(visitor.id, now=timezone.now())})
+
+
+@require_POST
+def basket_update(request: HttpRequest) -> HttpResponse:
+    """Change the quantity of a line, or remove it."""
+    visitor = visitor_of(request)
+    wanted = "0" if request.POST.get("remove") else request.POST.get("quantity", "")
+    if wanted.isascii() and wanted.isdigit() and len(wanted) <= 4:
+        shop.set_quantity(visitor.id, request.POST.get("line", ""), int(wanted))
+    else:
+        messages.warning(request, "Please give the quantity as a whole number.")
+    return _to(visitor, "storefront:basket")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def checkout(request: HttpRequest) -> HttpResponse:
+    """Ask where the order goes, then place it; sending the form twice places it once."""
+    now = timezone.now()
+    visitor = visitor_of(request)
+    review = shop.review(visitor.id, now=now)
+    form = DeliveryForm(request.POST if request.method == "POST" else None)
+    if not review.lines:
+        return _after_empty_basket(visitor, is_repeat=request.method == "POST")
+    if request.method != "POST" or not form.is_valid():
+        return _page(request, visitor, "checkout", {"review": review, "form": form})
+    return _place_order(request, visitor, form.cleaned_data, now)
+
+
+@require_safe
+def order_detail(request: HttpRequest, reference: str) -> HttpResponse:
+    """Thank the visitor who placed the order; for everybody else it does not exist."""
+    visitor = visitor_of(request)
+    order = shop.order_of(visitor.id, reference)
+    if order is None:
+        raise Http404("No such order.")
+    arrives_on = arrival_date(timezone.localdate(order.placed_at))
+    return _page(request, visitor, "order", {"order": order, "arrives_on": arrives_on})
+
+
+@require_POST
+def overlay_force(request: HttpRequest) -> HttpResponse:
+    """Show somebody with access another variant for the session, or hide and show the panel."""
+    if overlay.access_of(request, now=timezone.now()) is None:
+        raise Http404("No such page.")
+    if "hidden" in request.POST:
+        overlay.hide(request, is_hidden=request.POST["hidden"] == "1")
+    else:
+        overlay.force(request, request.POST.get("experiment", ""), request.POST.get("variant", ""))
+    back = request.POST.get("next", "")
+    return redirect(back if url_has_allowed_host_and_scheme(back, {request.get_host()}) else "storefront:home")
+
+
+def arrival_date(ordered: dt.date) -> dt.date:
+    """Return the day by which a parcel arrives: three working days later.
+
+    >>> arrival_date(dt.date(2026, 3, 11)), arrival_date(dt.date(2026, 3, 14))
+    (datetime.date(2026, 3, 16), datetime.date(2026, 3, 18))
+    """
+    day, left = ordered, DELIVERY_WORKDAYS
+    while left:
+        day += dt.timedelta(days=1)
+        left -= day.weekday() < 5
+    return day
+
+
+def _decide(product: Product, visitor: Visitor, access: overlay.Access | None) -> Decision | None:
+    if visitor.is_bot:
+        return decisions.control_of_slot(product.slug)
+    if access is not None:
+        return overlay.decide_for(access, product, visitor)
+    return decisions.decide(visitor.id, visitor.context, product_slug=product.slug)
+
+
+def _exposure(decision: Decision | None, visitor: Visitor, now: dt.datetime) -> intake.ExposureEvent | None:
+    # By the decision alone, before anything of the offer is looked at: what a broken variant shows counts as well.
+    if decision is None or not decision.is_enrolled:
+        return None
+    return intake.ExposureEvent(
+        experiment=decision.experiment,
+        unit_id=visitor.id,
+        variant_key=decision.variant_key,
+        exposed_at=now,
+        phase=decision.phase,
+    )
+
+
+def _overlay(
+    product: Product, slot: offers.Slot, access: overlay.Access | None, now: dt.datetime
+) -> overlay.Overlay | None:
+    if access is None or access.is_hidden:
+        return None
+    try:
+        return overlay.build_overlay(product, slot, access, now=now)
+    except Exception:
+        logger.exception("the overlay failed; the page goes without")
+        return None
+
+
+def _open_overlay(request: HttpRequest, product: Product) -> HttpResponse:
+    # The token goes from the address into the session, so that it does not travel on in links and logs.
+    if not overlay.open_link(request, request.GET["overlay"]):
+        messages.warning(request, "This staff link is no longer valid.")
+    return redirect("storefront:product", slug=product.slug)
+
+
+def _add_offer(request: HttpRequest, product: Product, visitor: Visitor, now: dt.datetime) -> None:
+    access = overlay.access_of(request, now=now)
+    present = _decide(product, visitor, access)
+    stamp = request.POST.get("stamp", "")
+    seen = present
+    if access is None and not visitor.is_bot:
+        seen = offers.decision_of_stamp(product, stamp, visitor.id, visitor.context, present)
+    slot = offers.fill_slot(product, seen)
+    if slot.offer is None:
+        messages.warning(request, "This offer has ended. The product alone is still here.")
+        return
+    promise = offers.promise(slot, now=now, unit_id=visitor.id)
+    shop.add_offer(visitor.id, product, slot.offer, promise, now=now)
+    messages.success(request, f"{slot.offer.title}: in your basket.")
+
+
+def _place_order(request: HttpRequest, visitor: Visitor, delivery: dict[str, Any], now: dt.datetime) -> HttpResponse:
+    is_internal = visitor.is_bot or overlay.access_of(request, now=now) is not None
+    try:
+        order = shop.place_order(visitor.id, delivery, is_internal=is_internal, now=now)
+    except shop.BasketEmpty:
+        return _after_empty_basket(visitor, is_repeat=True)
+    page = _to(visitor, "storefront:order", reference=order.reference)
+    page.has_order = True
+    return page
+
+
+def _after_empty_basket(visitor: Visitor, *, is_repeat: bool) -> HttpResponse:
+    placed = shop.last_order(visitor.id) if is_repeat else None
+    if placed is not None:
+        return _to(visitor, "storefront:order", reference=placed.reference)
+    return _to(visitor, "storefront:basket")
+
+
+def _to(visitor: Visitor, name: str, **kwargs: str) -> ShopPage:
+    target = redirect(name, **kwargs)
+    page = ShopPage(status=target.status_code, headers={"Location": target["Location"]})
+    remember(page, visitor)
+    return page
+
+
+def _page(request: HttpRequest, visitor: Visitor, template: str, context: dict[str, Any]) -> ShopPage:
+    shared = {
+        "categories": list(dict.fromkeys(Product.objects.exclude(category="").values_list("category", flat=True))),
+        "basket_pieces": 0 if visitor.is_new else shop.pieces_in_basket(visitor.id),
+    }
+    page = ShopPage(render_to_string(f"storefront/{template}.html", shared | context, request))
+    patch_cache_control(page, private=True, no_cache=True)
+    patch_vary_headers(page, ["Cookie"])
+    remember(page, visitor)
+    return page

@@ -1,0 +1,1 @@
+"""Tests of the guardrails: settings, evidence, verdicts and records."""
