@@ -11,7 +11,8 @@ NAME ?=
 # What `make check` runs under: the settings of a real deployment, with keys that are none.
 PRODUCTION = DEBUG=false HTTPS=true ALLOWED_HOSTS=shop.example SMPLAT_ENV_FILE=/dev/null SMPLAT_STATE_DIR=.smplat/check \
 	SECRET_KEY=only-for-checks-Zm9vYmFyYmF6cXV4-0123456789-abcdefghij \
-	UNIT_ID_HASH_KEY=only-for-checks CHECKOUT_API_KEY=only-for-checks STOREFRONT_CLIENT_KEY=only-for-checks
+	UNIT_ID_HASH_KEY=only-for-checks-unit-0123456789 CHECKOUT_API_KEY=only-for-checks-server-0123456789 \
+	STOREFRONT_CLIENT_KEY=only-for-checks-client-0123456789
 
 help: ## List all targets
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile

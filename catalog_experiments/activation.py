@@ -122,8 +122,8 @@ def leave_page(experiment: Experiment, *, now: datetime, push_baseline: bool = F
 
 def gap_cost(experiment: Experiment, *, now: datetime) -> dict[str, int]:
     """Say what a pause cost if it ended now: its seconds, and the units whose window met it and that are cut."""
-    phase, paused_at = current_phase(experiment), experiment.paused_at
-    if paused_at is None:
+    phase, paused_at = experiment.current_phase, experiment.paused_at
+    if phase is None or paused_at is None:
         return {}
     met = Exposure.objects.filter(
         phase_id=phase.pk, exposed_at__gt=paused_at - timedelta(days=phase.window_days), exposed_at__lt=now

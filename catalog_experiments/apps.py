@@ -1,5 +1,7 @@
 """App registration of `catalog_experiments`."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -9,3 +11,7 @@ class CatalogExperimentsConfig(AppConfig):
     name = "catalog_experiments"
     verbose_name = "Bundle experiments"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the checks of our settings."""
+        import_module("catalog_experiments.checks")

@@ -33,10 +33,12 @@ from catalog_experiments.models import Experiment, ExperimentStatus, PauseCause,
 from catalog_experiments.phases import close_phase, open_phase, record_unserved_from
 from catalog_experiments.renewal import open_new_phase, release_slots, release_slots_after_commit, republish
 from catalog_experiments.transitions import IllegalMove, legal_moves, require_legal
+from catalog_experiments.validation import InvalidExperiment
 
 __all__ = [
     "ExperimentNotFound",
     "IllegalMove",
+    "InvalidExperiment",
     "PreflightFailed",
     "ReasonRequired",
     "StaleVersion",

@@ -115,7 +115,8 @@ def qa_rows(slug: str, *, now: dt.datetime, status: str = ExperimentStatus.RUNNI
     bundles = [_bundle(slug, side, opened_at) for side in sides]
     experiment = _experiment(slug, opened_at)
     variants = [
-        _variant(experiment, side, bundle, place) for place, (side, bundle) in enumerate(zip(sides, bundles, strict=True))
+        _variant(experiment, side, bundle, place)
+        for place, (side, bundle) in enumerate(zip(sides, bundles, strict=True))
     ]
     acceptance = [_acceptance(bundle, side, now) for bundle, side in zip(bundles, sides, strict=True)]
     rows: list[models.Model] = [*bundles, *acceptance]

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 SEVERITY_WORDS = {"critical": "Needs attention", "warning": "Warning", "info": "For information"}
-SEVERITY_ICONS = {"critical": "⏸", "warning": "⚠", "info": "ℹ"}  # noqa: RUF001 - an icon, not a letter
+SEVERITY_ICONS = {"critical": "■", "warning": "▲", "info": "●"}
 
 SLACK_HEADER_LENGTH, SLACK_TEXT_LENGTH, SLACK_FIELD_LENGTH, SLACK_BUTTON_LENGTH = 150, 3000, 2000, 75
 SLACK_FIELDS_PER_BLOCK, MOST_LINES, MOST_LINKS, URL_LENGTH = 10, 40, 5, 3000
@@ -199,10 +199,8 @@ def is_web_address(url: str) -> bool:
 
 def _slack_blocks(notice: Notice) -> list[Json]:
     icon = SEVERITY_ICONS.get(notice.severity, "")
-    headline = re.sub(r"<(?=[!@#])", f"<{ZERO_WIDTH_SPACE}", f"{icon} {subject_line(notice)}".strip())
-    blocks: list[Json] = [
-        {"type": "header", "text": {"type": "plain_text", "text": _cut(headline, SLACK_HEADER_LENGTH), "emoji": False}}
-    ]
+    headline = f"{icon} {subject_line(notice)}".strip()
+    blocks: list[Json] = [{"type": "header", "text": _plain_text(headline, SLACK_HEADER_LENGTH)}]
     if notice.summary:
         blocks.append({"type": "section", "text": _mrkdwn(slack_text(notice.summary))})
     blocks += _field_blocks(notice.lines)
@@ -220,9 +218,18 @@ def _field_blocks(lines: Sequence[tuple[str, str]]) -> list[Json]:
 
 
 def _button(position: int, link: Link) -> Json:
-    text = {"type": "plain_text", "text": _cut(link.label, SLACK_BUTTON_LENGTH), "emoji": False}
+    text = _plain_text(link.label, SLACK_BUTTON_LENGTH)
     style = {"style": "primary"} if position == 0 else {}
     return {"type": "button", "action_id": f"open-{position}", "text": text, "url": link.url} | style
+
+
+def _plain_text(text: str, length: int) -> Json:
+    # shown as it is, so nothing is escaped; a mention is broken all the same
+    return {
+        "type": "plain_text",
+        "text": _cut(re.sub("<(?=[!@#])", f"<{ZERO_WIDTH_SPACE}", text), length),
+        "emoji": False,
+    }
 
 
 def _mrkdwn(escaped: str, length: int = SLACK_TEXT_LENGTH) -> Json:

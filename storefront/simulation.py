@@ -121,7 +121,9 @@ class Crowd:
             "unit_id": unit_id,
             "lines": self._lines(bundle) if is_taken and bundle else [self._line(page.product_slug, 1, None)],
             "accepted_bundles": [bundle["slug"]] if is_taken and bundle else [],
-            "offers": [_offer(bundle, decision, seen_at)] if is_taken and bundle and decision and decision.is_enrolled else [],
+            "offers": [_offer(bundle, decision, seen_at)]
+            if is_taken and bundle and decision and decision.is_enrolled
+            else [],
         }
 
     def _knows(self, bundle: Mapping[str, Any]) -> bool:
@@ -203,6 +205,10 @@ class Reporter:
     def waiting(self) -> int:
         """Return how many events are not sent yet."""
         return sum(len(waiting) for waiting in self._waiting.values())
+
+    def close(self) -> None:
+        """Let go of the connections; what waits is lost."""
+        self._session.close()
 
     def flush(self) -> bool:
         """Send everything that waits; False when the intake does not answer now and the rest has to wait.

@@ -1,4 +1,4 @@
-"""The pages of the shop: translate the request, make one domain call, render. Whatever telemetry does, the page comes."""
+"""The pages of the shop: translate, make one domain call, render. Whatever telemetry does, the page comes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.cache import patch_cache_control, patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -18,37 +19,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from catalog_experiments import intake
 from storefront import decisions, offers, overlay, shop
 from storefront.decisions import Decision
-from storefront.forms import DeliveryForm
+from storefront.forms import DeliveryForm, LineForm
 from storefront.models import Product
+from storefront.responses import ShopPage, ShopRedirect
 from storefront.visitors import Visitor, is_prefetch, remember, visitor_of
 
 logger = logging.getLogger(__name__)
 
 DELIVERY_WORKDAYS = 3
-
-
-class ShopPage(HttpResponse):
-    """A page that may leave something to tell telemetry once the shopper has it."""
-
-    exposure: intake.ExposureEvent | None = None
-    has_order = False
-
-    def close(self) -> None:
-        """Record what is due after the last byte was handed over; never raises."""
-        try:
-            self._report()
-        except Exception:
-            logger.exception("telemetry failed after a page; the shopper has it already")
-        finally:
-            super().close()
-
-    def _report(self) -> None:
-        exposure, self.exposure = self.exposure, None
-        if exposure is not None:
-            intake.record_exposures([exposure], now=timezone.now())
-        if self.has_order:
-            self.has_order = False
-            shop.report_due(now=timezone.now())
 
 
 @require_safe
@@ -110,9 +88,9 @@ def basket_detail(request: HttpRequest) -> HttpResponse:
 def basket_update(request: HttpRequest) -> HttpResponse:
     """Change the quantity of a line, or remove it."""
     visitor = visitor_of(request)
-    wanted = "0" if request.POST.get("remove") else request.POST.get("quantity", "")
-    if wanted.isascii() and wanted.isdigit() and len(wanted) <= 4:
-        shop.set_quantity(visitor.id, request.POST.get("line", ""), int(wanted))
+    form = LineForm({"line": request.POST.get("line"), "quantity": 0} if "remove" in request.POST else request.POST)
+    if form.is_valid():
+        shop.set_quantity(visitor.id, form.cleaned_data["line"], form.cleaned_data["quantity"])
     else:
         messages.warning(request, "Please give the quantity as a whole number.")
     return _to(visitor, "storefront:basket")
@@ -243,9 +221,8 @@ def _after_empty_basket(visitor: Visitor, *, is_repeat: bool) -> HttpResponse:
     return _to(visitor, "storefront:basket")
 
 
-def _to(visitor: Visitor, name: str, **kwargs: str) -> ShopPage:
-    target = redirect(name, **kwargs)
-    page = ShopPage(status=target.status_code, headers={"Location": target["Location"]})
+def _to(visitor: Visitor, name: str, **kwargs: str) -> ShopRedirect:
+    page = ShopRedirect(reverse(name, kwargs=kwargs))
     remember(page, visitor)
     return page
 

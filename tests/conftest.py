@@ -42,6 +42,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(cluster.data_dir, ignore_errors=True)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests were skipped, also when none was."""
+    terminalreporter.write_line(f"skipped: {len(terminalreporter.stats.get('skipped', ()))}")
+
+
 @pytest.fixture(scope="session")
 def broker(worker_id: str) -> Iterator[Broker]:
     """Run a real broker for this process and point Celery at it for the whole session."""
@@ -54,6 +59,7 @@ def broker(worker_id: str) -> Iterator[Broker]:
         app.conf.update(broker_url=own.url)
         yield own
         app.conf.update(broker_url=before)
+    own.forget()
     shutil.rmtree(own.home, ignore_errors=True)
 
 

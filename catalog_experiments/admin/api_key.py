@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -11,18 +11,12 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
-from catalog_experiments.access import InvalidKeyRequest, Scope, issue_key
+from catalog_experiments.access import Scope, issue_key
 from catalog_experiments.models import ApiKey
 from smplat.admin_theme import ModelAdmin, action, display
 
 
-if TYPE_CHECKING:
-    KeyForm, KeyAdmin = ModelForm[ApiKey], ModelAdmin[ApiKey]
-else:
-    KeyForm, KeyAdmin = ModelForm, ModelAdmin
-
-
-class ApiKeyForm(KeyForm):
+class ApiKeyForm(ModelForm):  # type: ignore[type-arg]  # not parametrized at run time
     """Ask for what a new key needs; the secret is made here and kept nowhere."""
 
     scopes = forms.MultipleChoiceField(
@@ -38,18 +32,19 @@ class ApiKeyForm(KeyForm):
         model = ApiKey
         fields = ("name", "kind", "scopes", "expires_at")
 
-    def clean(self) -> dict[str, Any] | None:
-        """Refuse a server key that could do nothing."""
-        cleaned = super().clean()
-        values = cleaned if cleaned is not None else self.cleaned_data
-        if values.get("kind") == ApiKey.Kind.SERVER and not values.get("scopes"):
+    def clean(self) -> dict[str, Any]:
+        """Refuse a server key that could do nothing, and one that is over before it begins."""
+        asked: dict[str, Any] = super().clean() or self.cleaned_data
+        if asked.get("kind") == ApiKey.Kind.SERVER and not asked.get("scopes"):
             self.add_error("scopes", "Tick at least one scope.")
-        return cleaned
+        if asked.get("expires_at") and asked["expires_at"] <= timezone.now():
+            self.add_error("expires_at", "Name a time to come, or none.")
+        return asked
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(KeyAdmin):
-    """Issue and revoke keys; a key that was used once is never deleted, so that the audit trail can name it."""
+class ApiKeyAdmin(ModelAdmin[ApiKey]):
+    """Issue and revoke keys; none is ever deleted, so that the audit trail can name it."""
 
     form = ApiKeyForm
     list_display = ("name", "kind", "prefix", "scope_list", "state", "last_used_at", "expires_at", "created_at")
@@ -85,22 +80,15 @@ class ApiKeyAdmin(KeyAdmin):
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Let those revoke who may issue."""
-        return self.has_add_permission(request)
+        allowed: bool = self.has_add_permission(request)
+        return allowed
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ModelForm[ApiKey], change: bool) -> None:
         """Issue the key and show its secret once."""
         asked = form.cleaned_data
-        try:
-            issued = issue_key(
-                asked["name"], kind=asked["kind"], scopes=asked["scopes"], expires_at=asked["expires_at"]
-            )
-        except InvalidKeyRequest as refused:  # a race with another key of the same name
-            self.message_user(request, str(refused), messages.ERROR)
-            return
+        issued = issue_key(asked["name"], kind=asked["kind"], scopes=asked["scopes"], expires_at=asked["expires_at"])
         obj.__dict__.update(issued.key.__dict__)
-        self.message_user(
-            request, f"Copy the key now, it is shown this once: {issued.secret}", messages.WARNING, fail_silently=True
-        )
+        self.message_user(request, f"Copy the key now, it is shown this once: {issued.secret}", messages.WARNING)
 
     @action(description="Revoke the selected keys", permissions=["revoke"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:

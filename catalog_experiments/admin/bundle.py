@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.forms import ModelForm
 from django.http import HttpRequest
@@ -10,13 +9,79 @@ from django.utils import timezone
 
 from catalog_experiments.admin.pages import service_for
 from catalog_experiments.models import Bundle
+from catalog_experiments.service import (
+    BundleChanges,
+    BundleInUse,
+    BundleSpec,
+    CatalogExperimentService,
+    DuplicateBundle,
+    InvalidBundle,
+)
 from smplat.admin_theme import ModelAdmin
+
+FIXED = ("bundle_slug", "primary_product_slug")
+
+
+class BundleForm(ModelForm):  # type: ignore[type-arg]  # not parametrized at run time
+    """Makes the domain call as its last check, so that what the domain refuses stands beside its field.
+
+    The admin runs form and save in one transaction; nothing is kept when anything fails after the call.
+    """
+
+    service: CatalogExperimentService
+    is_new: bool
+
+    class Meta:
+        model = Bundle
+        fields = (
+            *FIXED,
+            "title",
+            "description",
+            "savings_copy",
+            "components",
+            "price_minor",
+            "cost_minor",
+            "currency",
+            "is_active",
+            "stock_state",
+            "cms_priority",
+            "cms_override",
+            "metadata",
+        )
+
+    def _post_clean(self) -> None:
+        """Create or change the bundle through the service in place of the model's checks; refusals become errors."""
+        if self.errors:
+            return
+        try:
+            self._carry_out(self.cleaned_data)
+        except InvalidBundle as refusal:
+            for error in refusal.errors:
+                name = error.field.partition("[")[0].partition(".")[0]
+                self.add_error(name if name in self.fields else None, error.message)
+        except (BundleInUse, DuplicateBundle) as refusal:
+            self.add_error(None, str(refusal))
+
+    def _carry_out(self, cleaned: dict[str, Any]) -> None:
+        now = timezone.now()
+        if self.is_new:
+            self.saved = self.service.create_bundle(BundleSpec(**cleaned), now=now)
+        else:
+            self.saved = self.service.update_bundle(self.instance.bundle_slug, BundleChanges(**cleaned), now=now)
+
+    def save(self, commit: bool = True) -> Bundle:
+        """Return the bundle that the service stored."""
+        return self.saved
+
+    def save_m2m(self) -> None:
+        """Do nothing: a bundle has no many-to-many fields."""
 
 
 @admin.register(Bundle)
 class BundleAdmin(ModelAdmin[Bundle]):
     """Find and edit bundles; the slug and the product page stay once a bundle exists."""
 
+    form = BundleForm
     list_display = (
         "bundle_slug",
         "title",
@@ -28,4 +93,23 @@ class BundleAdmin(ModelAdmin[Bundle]):
     )
     list_filter = ("is_active", "stock_state", "primary_product_slug")
     search_fields = ("bundle_slug", "title", "primary_product_slug")
-    readonly_fields = ("created_at", "updated_at")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Bundle | None = None) -> tuple[str, ...]:
+        """Fix what other tables and pages refer to."""
+        return FIXED if obj else ()
+
+    def get_form(self, request: HttpRequest, obj: Bundle | None = None, change: bool = False, **kwargs: Any) -> Any:
+        """Give the form a service that acts as the person who asks."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"service": service_for(request), "is_new": obj is None})
+
+    def save_model(self, request: HttpRequest, obj: Bundle, form: Any, change: bool) -> None:
+        """Nothing is left to do: the form's domain call has stored the bundle."""
+
+    def delete_model(self, request: HttpRequest, obj: Bundle) -> None:
+        """Delete a bundle that nothing measured; Django's page lists what holds on to it before."""
+        service_for(request).delete_bundle(obj.bundle_slug, now=timezone.now())
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer no bulk deletion: each bundle's is one domain call with its own refusal."""
+        return {}

@@ -107,7 +107,21 @@ def _rows(experiment: Experiment, report: Report | None, verdicts: Verdicts) -> 
 
 
 def _draft_row(key: str, name: str, bundle_slug: str | None, is_control: bool) -> VariantRow:
-    return VariantRow(key, name, bundle_slug or "no offer", is_control, 0, 0, 0, None, None, "", None, None, False)
+    return VariantRow(
+        key=key,
+        name=name,
+        offer=bundle_slug or "no offer",
+        is_control=is_control,
+        exposed=0,
+        sample=0,
+        conversions=0,
+        rate=None,
+        lift=None,
+        lift_note="",
+        forest=None,
+        state=None,
+        is_flagged=False,
+    )
 
 
 def _row(variant: VariantReport, verdict: Mapping[str, Any] | None) -> VariantRow:
@@ -125,7 +139,7 @@ def _row(variant: VariantReport, verdict: Mapping[str, Any] | None) -> VariantRo
         lift_note="" if variant.is_control else note,
         forest=None if variant.is_control else forest(variant.lift, variant.lift_interval),
         state=verdict_state(verdict["verdict"]) if verdict else None,
-        is_flagged=bool(verdict) and verdict["verdict"] in ("breached", "outage", "watch"),
+        is_flagged=verdict is not None and verdict["verdict"] in ("breached", "outage", "watch"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Server-rendered charts as plain coordinates: the templates draw them as SVG, in per cent so that text never shrinks."""
+"""Server-rendered charts as plain coordinates; templates draw them as SVG, in per cent so that text keeps its size."""
 
 import math
 from collections.abc import Mapping, Sequence

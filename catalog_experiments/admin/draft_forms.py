@@ -32,15 +32,25 @@ class ExperimentForm(forms.Form):
         help_text="Per variant. Until then the card says collecting; an outage pauses at any sample.",
     )
     min_acceptance_percent = forms.FloatField(
+        min_value=0.01,
+        max_value=99.99,
         label="Least acceptance, %",
         required=False,
-        help_text="Pauses a test variant when the evidence says that fewer orders take the bundle. Leave blank for none.",
+        help_text="Pauses a test variant once the evidence says that fewer orders take it. Leave blank for none.",
     )
     max_acceptance_percent = forms.FloatField(
-        label="Most acceptance, %", required=False, help_text="Catches anomalous spikes. Leave blank for none."
+        min_value=0.01,
+        max_value=99.99,
+        label="Most acceptance, %",
+        required=False,
+        help_text="Catches anomalous spikes. Leave blank for none.",
     )
     max_drop_percent = forms.FloatField(
-        label="Largest drop against control, %", required=False, help_text="Of conversion within 24 hours. Blank: none."
+        min_value=0.01,
+        max_value=99.99,
+        label="Largest drop against control, %",
+        required=False,
+        help_text="Of conversion within 24 hours. Blank: none.",
     )
     coverage_percent = forms.FloatField(
         label="Share of visitors, %", initial=100, min_value=0, max_value=100, help_text="The rest sees the control."
@@ -68,7 +78,10 @@ class VariantForm(forms.Form):
     )
     weight = forms.IntegerField(min_value=0, max_value=10_000, required=False)
     override_payload = forms.JSONField(
-        label="Override payload", required=False, widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"})
+        label="Override payload",
+        required=False,
+        initial=dict,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
     )
 
     def clean_override_payload(self) -> dict[str, Any]:

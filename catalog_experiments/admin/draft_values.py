@@ -11,8 +11,8 @@ _RATES = {
     "max_drop_percent": "max_drop_vs_control",
 }
 _FIRST_ROWS: list[dict[str, Any]] = [
-    {"key": "control", "name": "Control", "weight": 50},
-    {"key": "test", "name": "Test", "weight": 50},
+    {"key": "control", "name": "Control", "weight": 50, "override_payload": {}},
+    {"key": "test", "name": "Test", "weight": 50, "override_payload": {}},
 ]
 
 

@@ -25,7 +25,7 @@ def new_page(request: HttpRequest) -> HttpResponse:
     form = ExperimentForm(request.POST or None)
     variants = VariantFormSet(request.POST or None, prefix="variants", initial=variant_initials(None))
     if request.method == "POST" and form.is_valid() and variants.is_valid():
-        create = lambda: service_for(request).create(spec_from(form, variants), now=timezone.now())  # noqa: E731  # one call, tried in one place
+        create = lambda: service_for(request).create(spec_from(form, variants), now=timezone.now())  # noqa: E731 - one call, tried in one place
         if (created := _attempt(create, form, variants)) is not None:
             messages.success(request, f"Draft {created.name} is created. Read the launch checklist before you publish.")
             return redirect("control-center-experiment", created.slug)
@@ -42,7 +42,7 @@ def edit_page(request: HttpRequest, slug: str) -> HttpResponse:
     form = ExperimentForm(request.POST or None, initial=initial_from(spec, experiment.lock_version), is_new=False)
     variants = VariantFormSet(request.POST or None, prefix="variants", initial=variant_initials(spec))
     if request.method == "POST" and form.is_valid() and variants.is_valid():
-        update = lambda: service_for(request).update(  # noqa: E731  # one call, tried in one place
+        update = lambda: service_for(request).update(  # noqa: E731 - one call, tried in one place
             slug,
             changes_from(form, variants),
             now=timezone.now(),
@@ -66,7 +66,7 @@ def clone_page(request: HttpRequest, slug: str) -> HttpResponse:
         raise Http404(f"No experiment {slug!r}.")
     form = CloneForm(request.POST or None, initial={"slug": f"{slug}-2", "name": f"{experiment.name}, again"})
     if request.method == "POST" and form.is_valid():
-        clone = lambda: service_for(request).clone(slug, **_clone_arguments(form))  # noqa: E731  # one call, tried in one place
+        clone = lambda: service_for(request).clone(slug, **_clone_arguments(form))  # noqa: E731 - one call, tried in one place
         if (created := _attempt(clone, form, None)) is not None:
             messages.success(request, f"Draft {created.name} is created.")
             return redirect("control-center-experiment", created.slug)

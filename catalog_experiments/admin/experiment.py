@@ -28,7 +28,7 @@ class ExperimentAdmin(ReadOnlyAdmin):
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Whoever may add drafts is sent to the control center's form."""
-        return bool(request.user.has_perm("catalog_experiments.add_experiment"))  # type: ignore[union-attr]  # staff only
+        return bool(request.user.has_perm("catalog_experiments.add_experiment"))
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: object = None) -> HttpResponse:
         """Send to the draft page."""

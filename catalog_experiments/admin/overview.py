@@ -88,7 +88,7 @@ def cards(experiments: Iterable[Experiment], *, now: dt.datetime) -> tuple[Card,
 def newest_evaluations(experiments: Iterable[Experiment]) -> dict[object, GuardrailEvaluation]:
     """Return each current phase's newest evaluation, by phase id, in one query."""
     phases = [experiment.current_phase_id for experiment in experiments if experiment.current_phase_id]
-    newest = GuardrailEvaluation.objects.filter(phase__in=phases).order_by("phase", "-sequence").distinct("phase")
+    newest = GuardrailEvaluation.objects.filter(phase__in=phases).order_by("phase_id", "-sequence").distinct("phase_id")
     return {evaluation.phase_id: evaluation for evaluation in newest}
 
 

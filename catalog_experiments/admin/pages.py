@@ -27,7 +27,7 @@ def requires(permission: str) -> Callable[[PageView], PageView]:
     def decorate(view: PageView) -> PageView:
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-            if not request.user.has_perm(f"catalog_experiments.{permission}"):  # type: ignore[union-attr]  # admin_view let staff in
+            if not request.user.has_perm(f"catalog_experiments.{permission}"):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 

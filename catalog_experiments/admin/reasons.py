@@ -30,7 +30,7 @@ _NEXT_STEPS: Mapping[State, str] = {
     WATCH: "nothing yet. The pause comes by itself if the evidence gets there.",
     HOLD: "find out why the data cannot be trusted, then open a new phase.",
     BREACHED: "look at the offer; the pause follows with the next check.",
-    PAUSED_BY_GUARDRAIL: "look at price and copy of the test offer, then complete the experiment or resume with a reason.",
+    PAUSED_BY_GUARDRAIL: "look at price and copy of the test offer, then complete it or resume with a reason.",
     PAUSED: "resume when ready, or complete it.",
     COMPLETED: "read the result; clone it to try again.",
 }

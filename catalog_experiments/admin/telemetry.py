@@ -4,6 +4,7 @@ from django.contrib import admin
 
 from catalog_experiments.admin.read_only import ReadOnlyAdmin
 from catalog_experiments.models import (
+    AggregationCursor,
     BundleAcceptanceMetric,
     Exposure,
     GuardrailTally,
@@ -16,7 +17,7 @@ from catalog_experiments.models import (
 
 @admin.register(Exposure)
 class ExposureAdmin(ReadOnlyAdmin):
-    """Who met which variant; units are keyed digests, no raw id is stored. Rows have no page: they carry no index by id."""
+    """Who met which variant; units are keyed digests. Rows have no page of their own: no index serves their id."""
 
     list_display = ("unit", "experiment", "phase", "variant_key", "exposed_at", "is_mixed", "is_fault")
     list_filter = ("is_mixed", "is_fault", "is_merged", "is_holdout")
@@ -91,3 +92,12 @@ class BundleAcceptanceMetricAdmin(ReadOnlyAdmin):
     list_display = ("bundle", "lookback_days", "sample_size", "acceptance_count", "acceptance_rate", "computed_at")
     search_fields = ("bundle__bundle_slug",)
     list_select_related = ("bundle",)
+
+
+@admin.register(AggregationCursor)
+class AggregationCursorAdmin(ReadOnlyAdmin):
+    """How far each phase's facts have been counted."""
+
+    list_display = ("phase", "product", "recorded_to")
+    list_filter = ("product",)
+    list_select_related = ("phase__experiment",)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
@@ -40,7 +39,7 @@ VERBS: Mapping[str, Verb] = {
         PublishForm,
         (
             "Shoppers on the product page are split at random; each keeps the same offer on every visit.",
-            "The offers and payloads below go live within 2 seconds; changed ones open a new phase that counts from zero.",
+            "The offers below go live within 2 seconds; changed ones open a new phase that counts from zero.",
             "The guardrails watch from the first order and pause only on evidence.",
         ),
         "is live.",
@@ -52,7 +51,7 @@ VERBS: Mapping[str, Verb] = {
         PauseForm,
         (
             "Every shopper sees the control within 2 seconds.",
-            "Telemetry goes on; units whose window meets the pause leave the fixed-window results of all variants alike.",
+            "Telemetry goes on; visitors whose window meets the pause leave the results of all variants alike.",
         ),
         "is paused; shoppers see the control.",
     ),
@@ -63,7 +62,7 @@ VERBS: Mapping[str, Verb] = {
         ResumeForm,
         (
             "Shoppers are split again within 2 seconds.",
-            "After a pause by a guardrail a new phase opens and counts from zero; after a person's pause the phase goes on.",
+            "After a guardrail's pause a new phase opens and counts from zero; after a person's the phase goes on.",
         ),
         "runs again.",
     ),
@@ -98,7 +97,7 @@ def offered_verbs(request: HttpRequest, experiment: Experiment) -> list[Verb]:
 
 
 def _may(request: HttpRequest, verb: Verb) -> bool:
-    return bool(request.user.has_perm(f"catalog_experiments.{verb.permission}"))  # type: ignore[union-attr]  # staff only
+    return bool(request.user.has_perm(f"catalog_experiments.{verb.permission}"))
 
 
 @requires("view_experiment")

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
 """How often orders took a bundle over a sliding look-back, whether or not an experiment runs on it."""
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ WITH counted AS (
     GROUP BY outcome.bundle_id
 )
 INSERT INTO catalog_bundle_acceptance_metrics AS kept (
-    id, bundle_id, lookback_days, acceptance_rate, acceptance_count, sample_size, last_accepted_at, computed_at, metadata)
+    id, bundle_id, lookback_days, acceptance_rate, acceptance_count, sample_size, last_accepted_at,
+    computed_at, metadata)
 SELECT gen_random_uuid(), bundle.id, %(lookback_days)s,
        COALESCE(round(counted.acceptance_count::numeric / counted.sample_size, 4), 0),
-       COALESCE(counted.acceptance_count, 0), COALESCE(counted.sample_size, 0), counted.last_accepted_at, %(now)s, '{{}}'
+       COALESCE(counted.acceptance_count, 0), COALESCE(counted.sample_size, 0), counted.last_accepted_at,
+       %(now)s, '{{}}'
 FROM catalog_bundles bundle
 LEFT JOIN counted ON counted.bundle_id = bundle.id
 LEFT JOIN catalog_bundle_acceptance_metrics known
@@ -32,7 +35,8 @@ WHERE (counted.bundle_id IS NOT NULL OR known.id IS NOT NULL)
 ORDER BY bundle.id
 ON CONFLICT (bundle_id, lookback_days) DO UPDATE SET
     acceptance_rate = excluded.acceptance_rate, acceptance_count = excluded.acceptance_count,
-    sample_size = excluded.sample_size, last_accepted_at = excluded.last_accepted_at, computed_at = excluded.computed_at
+    sample_size = excluded.sample_size, last_accepted_at = excluded.last_accepted_at,
+    computed_at = excluded.computed_at
 """
 
 
@@ -45,4 +49,4 @@ def update_acceptance(*, lookback_days: int, now: datetime) -> int:
         cursor.execute(
             UPDATE, {"since": now - timedelta(days=lookback_days), "now": now, "lookback_days": lookback_days}
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -81,7 +81,9 @@ def advance(scope: Scope, product: str, watermark: Watermark) -> None:
 
 
 def _spans(scope: Scope, phase_id: Any) -> list[list[str | None]]:
-    return [[span.start_at.isoformat(), span.end_at and span.end_at.isoformat()] for span in scope.spans[phase_id]]
+    return [
+        [span.start_at.isoformat(), span.end_at.isoformat() if span.end_at else None] for span in scope.spans[phase_id]
+    ]
 
 
 def _key(phase: Phase) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -161,21 +160,20 @@ def _config(phase: Phase) -> GuardrailConfig:
 
 def _read_counts(phases: Sequence[Phase]) -> Counts:
     taken = {
-        (phase_id, key): (n, accepted)
+        (phase_id, key): (int(n), int(accepted))
         for phase_id, key, n, accepted in GuardrailTally.objects.filter(phase__in=phases)
         .values_list("phase_id", "variant_key")
         .annotate(Sum("n"), Sum("accepted"))
     }
     exposed = _exposed(phases)
-    return {
-        key: VariantCounts(*map(int, taken.get(key, (0, 0))), *exposed.get(key, (0, 0, 0)))
-        for key in taken.keys() | exposed.keys()
-    }
+    return {key: VariantCounts(*taken.get(key, (0, 0)), *exposed.get(key, (0, 0, 0))) for key in taken | exposed}
 
 
-def _exposed(phases: Sequence[Phase]) -> dict[Any, tuple[int, int, int]]:
+def _exposed(phases: Sequence[Phase]) -> dict[tuple[UUID, str], tuple[int, int, int]]:
     if not phases:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(COUNT_EXPOSED, Scope.of(phases).parameters())
-        return {(phase_id, key): tuple(numbers) for phase_id, key, *numbers in cursor.fetchall()}
+        return {
+            (phase_id, key): (exposed, mixed, faults) for phase_id, key, exposed, mixed, faults in cursor.fetchall()
+        }

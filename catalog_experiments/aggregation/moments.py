@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
 """n, sum and sum of squares of each metric over the units first exposed on one UTC day.
 
 All units of the day that count and are not cut; whether a day is complete is for the reader to say, from its date.

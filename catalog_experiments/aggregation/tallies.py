@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
 """First eligible orders of exposed units by the hour of the order: what guardrails judge and cards show.
 
 One outcome per unit: the first paid or confirmed order in its window that holds the slot's product; accepted when it
@@ -88,7 +89,8 @@ ONLY_WANTED = "JOIN wanted ON wanted.phase_id = exposure.phase_id AND wanted.uni
 ONLY_AFFECTED = "WHERE (phase_id, hour_at) IN (SELECT phase_id, hour_at FROM affected)"
 
 
-def _outcomes(only: str = "") -> str:
+def first_outcomes(only: str = "") -> str:
+    """Return the relations that end in `firsts`: each unit's first eligible order, once net and once gross."""
     return f"""
 eligible AS MATERIALIZED (
     SELECT exposure.experiment_id, exposure.phase_id, exposure.unit, exposure.variant_key,
@@ -146,9 +148,9 @@ emptied AS (
 SELECT count(*) FROM cells"""
 
 
-COUNT_WHOLE = f"WITH {SPANS},{ARMS},{_outcomes()},{_cells()},{_store('kept.phase_id = ANY(%(phases)s)')}"
+COUNT_WHOLE = f"WITH {SPANS},{ARMS},{first_outcomes()},{_cells()},{_store('kept.phase_id = ANY(%(phases)s)')}"
 COUNT_AFFECTED = (
-    f"WITH {SPANS},{ARMS},{CHANGED},{AFFECTED},{_outcomes(ONLY_WANTED)},{_cells(ONLY_AFFECTED)},"
+    f"WITH {SPANS},{ARMS},{CHANGED},{AFFECTED},{first_outcomes(ONLY_WANTED)},{_cells(ONLY_AFFECTED)},"
     + _store("(kept.phase_id, kept.outcome_hour_at) IN (SELECT phase_id, hour_at FROM affected)")
 )
 

@@ -16,7 +16,7 @@ Day = tuple[dt.date, int, int]
 
 
 def daily_acceptance(experiments: Iterable[Experiment]) -> dict[UUID, dict[str, list[Day]]]:
-    """Return (date, orders, accepted) by experiment and variant key, oldest day first, of the open phases; one query."""
+    """Return (date, orders, accepted) by experiment and variant key, oldest day first, of open phases; one query."""
     phases = [experiment.current_phase_id for experiment in experiments if experiment.current_phase_id]
     rows = (
         GuardrailTally.objects.filter(phase__in=phases)

@@ -22,7 +22,7 @@ from catalog_experiments.validation import InvalidExperiment
 
 logger = logging.getLogger(__name__)
 
-WIRE_NAMES = {"owner_username": "owner"}
+WIRE_NAMES = {"owner_username": "owner", "winner_key": "winner"}
 
 
 def problem_handler(exception: Exception, context: Mapping[str, Any]) -> HttpResponse | None:

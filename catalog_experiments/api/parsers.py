@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -120,14 +121,16 @@ class _KeyCounter:
         self.left = self.allowed = allowed
 
     def __call__(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        built = dict(pairs)
-        if len(built) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise MalformedBody(f"The key {_shown(twice)} stands twice in one object.", code="duplicate_key")
         self.left -= len(pairs)
         if self.left < 0:
             raise MalformedBody(f"The body holds more than {self.allowed:,} keys.", code="too_many_keys")
+        built = dict(pairs)
+        if len(built) != len(pairs):
+            counts = Counter(name for name, _ in pairs)
+            raise MalformedBody(
+                f"The key {_shown(max(counts, key=counts.__getitem__))} stands twice in one object.",
+                code="duplicate_key",
+            )
         return built
 
 

@@ -72,6 +72,10 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     target_class = "catalog_experiments.api.authentication.ApiKeyAuthentication"
     name = ["ApiKey", "BearerKey"]
 
+    def get_security_requirement(self, auto_schema: AutoSchema) -> list[dict[str, list[Any]]]:
+        """Return the schemes as alternatives; together in one they would both be required."""
+        return [{name: []} for name in self.name]
+
     def get_security_definition(self, auto_schema: AutoSchema) -> list[dict[str, Any]]:
         """Return both schemes."""
         issued = "A key made by `manage.py issue_api_key` or in the admin, with the scopes of the operation."

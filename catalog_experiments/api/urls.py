@@ -16,7 +16,9 @@ from catalog_experiments.api.views.judgement import (
     ExperimentReportView,
 )
 from catalog_experiments.api.views.lifecycle import (
+    ExperimentCloneView,
     ExperimentCompleteView,
+    ExperimentConcludeView,
     ExperimentPauseView,
     ExperimentPublishView,
     ExperimentResumeView,
@@ -39,6 +41,8 @@ urlpatterns = [
     *address("catalog/experiments/<str:slug>/pause", ExperimentPauseView, "experiment-pause"),
     *address("catalog/experiments/<str:slug>/resume", ExperimentResumeView, "experiment-resume"),
     *address("catalog/experiments/<str:slug>/complete", ExperimentCompleteView, "experiment-complete"),
+    *address("catalog/experiments/<str:slug>/conclude", ExperimentConcludeView, "experiment-conclude"),
+    *address("catalog/experiments/<str:slug>/clone", ExperimentCloneView, "experiment-clone"),
     *address("catalog/experiments/<str:slug>/preflight", ExperimentPreflightView, "experiment-preflight"),
     *address("catalog/experiments/<str:slug>/evaluate", ExperimentEvaluateView, "experiment-evaluate"),
     *address("catalog/experiments/<str:slug>/report", ExperimentReportView, "experiment-report"),

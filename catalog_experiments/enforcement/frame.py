@@ -36,7 +36,7 @@ JOIN catalog_bundle_exposures AS exposure
   ON exposure.retention_month = wanted.retention_month
   AND exposure.phase_id = wanted.phase_id
   AND exposure.exposed_at >= wanted.since_at
-WHERE NOT exposure.is_holdout
+WHERE NOT (exposure.is_holdout OR exposure.is_merged OR exposure.is_fault)
 GROUP BY 1, 2, 3
 """
 

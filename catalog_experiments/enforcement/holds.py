@@ -34,13 +34,18 @@ def holds_of(frame: EvaluationFrame) -> tuple[str, ...]:
 def _causes(frame: EvaluationFrame) -> Iterator[str]:
     if _is_ratio_off(frame):
         yield SAMPLE_RATIO
-    exposed = sum(row.exposed_count for row in frame.metrics.values())
-    for cause, key in ((MIXED_UNITS, "mixed_count"), (CLIENT_FAULTS, "fault_count")):
-        flagged = sum(int(row.metadata.get(key, 0)) for row in frame.metrics.values())
-        if exposed >= FEWEST_UNITS and flagged > WORST_SHARE * exposed:
-            yield cause
+    mixed, faults = _flagged(frame, "mixed_count"), _flagged(frame, "fault_count")
+    units = sum(row.exposed_count for row in frame.metrics.values()) + mixed + faults
+    if units >= FEWEST_UNITS:
+        yield from [MIXED_UNITS] if mixed > WORST_SHARE * units else []
+        yield from [CLIENT_FAULTS] if faults > WORST_SHARE * units else []
     if _is_silent(frame):
         yield TELEMETRY_SILENT
+
+
+def _flagged(frame: EvaluationFrame, key: str) -> int:
+    # Units left out of every count, so the row's exposed units do not hold them.
+    return sum(int(row.metadata.get(key, 0)) for row in frame.metrics.values())
 
 
 def _is_ratio_off(frame: EvaluationFrame) -> bool:

@@ -76,10 +76,11 @@ class Claim:
 class ClaimBook:
     """The phases of the experiments a batch names, read once."""
 
-    def __init__(self, slugs: Iterable[str]) -> None:
-        """Read them: two queries for any number of experiments."""
+    def __init__(self, slugs: Iterable[object]) -> None:
+        """Read them: two queries for any number of experiments; what can be no slug is not asked for."""
+        names = {slug for slug in slugs if isinstance(slug, str) and slug.isprintable()}
         phases = Prefetch("phases", queryset=Phase.objects.order_by("number"))
-        experiments = Experiment.objects.filter(slug__in=set(slugs)).prefetch_related(phases)
+        experiments = Experiment.objects.filter(slug__in=names).prefetch_related(phases)
         self._forced: dict[str, Mapping[str, str]] = {}
         self._phases: dict[str, dict[int, PhaseClaims]] = {}
         for experiment in experiments:

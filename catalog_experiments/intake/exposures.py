@@ -26,8 +26,10 @@ REFUSED_BY_DATABASE = Refused("not_storable", "The database refused the item.")
 # ordered by key so that two batches lock alike. Texts compare byte by byte, as in Python.
 UPSERT = """
 INSERT INTO catalog_bundle_exposures AS kept (
-    id, retention_month, experiment_id, phase_id, unit, variant_key, exposed_at, recorded_at, is_mixed, is_fault, segments)
-SELECT id, month, experiment_id, phase_id, unit, variant_key, exposed_at, clock_timestamp(), is_mixed, is_fault, segments
+    id, retention_month, experiment_id, phase_id, unit, variant_key, exposed_at, recorded_at, is_mixed, is_fault,
+    segments)
+SELECT id, month, experiment_id, phase_id, unit, variant_key, exposed_at, clock_timestamp(), is_mixed, is_fault,
+    segments
 FROM jsonb_to_recordset(%s::jsonb) AS new(
     id uuid, month date, experiment_id uuid, phase_id uuid, unit uuid, variant_key text, exposed_at timestamptz,
     is_mixed boolean, is_fault boolean, segments jsonb)
@@ -93,16 +95,15 @@ def record_exposures(
     """Store exposures and answer for each, in their order, after commit.
 
     Any split, order and repetition of the same reports ends in the same rows. Outcomes: accepted (also with code
-    `clamped`, or `client_fault` when the claimed variant is not the computed one: kept apart, never counted), duplicate,
-    rejected.
+    `clamped`, or `client_fault` when the claimed variant is not the computed one: kept apart, never counted),
+    duplicate, rejected.
 
     Args:
         events: any number; written in chunks, each in its own transaction.
         now: aware; times up to 5 minutes ahead become now, later ones are rejected.
         check_lateness: False lets an import bring exposures older than 30 days.
     """
-    names = {event.experiment for event in events if isinstance(event.experiment, str)}
-    book = ClaimBook(name for name in names if name.isprintable())
+    book = ClaimBook(event.experiment for event in events)
     results: list[ItemResult] = []
     for piece in chunks(events, CHUNK):
         batch = _Batch(len(results), book, now, check_lateness)

@@ -51,14 +51,14 @@ def refuse_late(name: str) -> Refused:
     return Refused("too_late", f"{name} lies more than {LATEST.days} days back; import old data with its command.")
 
 
-def read_text(value: object, name: str, longest: int = LONGEST_TEXT) -> str:
-    """Return a text of 1 to `longest` characters that a database can hold.
+def read_text(value: object, name: str, longest: int = LONGEST_TEXT, *, least: int = 1) -> str:
+    """Return a text of `least` to `longest` characters that a database can hold.
 
     Raises:
         Refused: anything else, NUL and lone surrogates included.
     """
-    if not isinstance(value, str) or not 1 <= len(value) <= longest:
-        raise Refused(f"{name}_invalid", f"{name} must be a text of 1 to {longest} characters.")
+    if not isinstance(value, str) or not least <= len(value) <= longest:
+        raise Refused(f"{name}_invalid", f"{name} must be a text of {least} to {longest} characters.")
     if not value.isprintable() and not _is_storable(value):
         raise Refused(f"{name}_invalid", f"{name} holds a character that cannot be stored.")
     return value
@@ -75,7 +75,7 @@ def read_whole(value: object, name: str, *, least: int = 0) -> int:
     return value
 
 
-def read_segments(value: Mapping[str, str] | None) -> dict[str, str] | None:
+def read_segments(value: object) -> dict[str, str] | None:
     """Return the segments of a unit, None when there are none.
 
     Raises:
@@ -86,7 +86,7 @@ def read_segments(value: Mapping[str, str] | None) -> dict[str, str] | None:
     if not isinstance(value, Mapping) or len(value) > MOST_SEGMENTS:
         raise Refused("segments_invalid", f"segments must be at most {MOST_SEGMENTS} named texts.")
     return {
-        read_text(key, "segments", LONGEST_SEGMENT): read_text(text, "segments", LONGEST_SEGMENT)
+        read_text(key, "segments", LONGEST_SEGMENT): read_text(text, "segments", LONGEST_SEGMENT, least=0)
         for key, text in value.items()
     }
 

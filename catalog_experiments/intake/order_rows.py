@@ -1,10 +1,9 @@
-"""The statements that write orders and outcomes: whole batches at once, rows locked in the order of their references."""
+"""The statements that write orders and outcomes: whole batches at once, rows locked by reference, in order."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -144,7 +143,12 @@ def _row(order: OrderRecord) -> dict[str, Any]:
 
 
 def _line(line: OrderLine) -> dict[str, Any]:
-    known = {"slug": line.slug, "quantity": line.quantity, "price_minor": line.price_minor, "cost_minor": line.cost_minor}
+    known = {
+        "slug": line.slug,
+        "quantity": line.quantity,
+        "price_minor": line.price_minor,
+        "cost_minor": line.cost_minor,
+    }
     return known | ({"returned": line.returned} if line.returned else {})
 
 

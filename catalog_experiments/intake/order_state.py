@@ -51,7 +51,7 @@ class OrderState:
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """An order as it is stored; lines are merged by product and prices, and sorted. `digest` covers what never changes."""
+    """An order as it is stored: lines merged by product and prices, sorted; `digest` covers what never changes."""
 
     ref: str
     unit: UUID | None
@@ -160,7 +160,13 @@ def _read_state(event: OrderEvent, lines: tuple[OrderLine, ...], now: datetime) 
 
 
 def _read_currency(value: object) -> str:
-    if not isinstance(value, str) or len(value) != 3 or not value.isascii() or not value.isalpha() or value != value.upper():
+    if (
+        not isinstance(value, str)
+        or len(value) != 3
+        or not value.isascii()
+        or not value.isalpha()
+        or value != value.upper()
+    ):
         raise Refused("currency_invalid", "currency must be three capital letters (ISO 4217), such as EUR.")
     return value
 

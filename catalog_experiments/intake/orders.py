@@ -85,7 +85,10 @@ class _Batch:
         fresh = [order for _, order in wave if not (order.placed.is_late and self._check_lateness)]
         inserted = order_rows.insert(fresh)
         order_rows.insert_outcomes(
-            (inserted[order.ref], *outcome) for order in fresh if order.ref in inserted for outcome in shelf.outcomes(order)
+            (inserted[order.ref], *outcome)
+            for order in fresh
+            if order.ref in inserted
+            for outcome in shelf.outcomes(order)
         )
         known = order_rows.locked(order.ref for _, order in wave if order.ref not in inserted)
         revised = []

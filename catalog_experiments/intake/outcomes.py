@@ -1,6 +1,4 @@
-"""What an order says about each bundle of its products, decided while the bundle is as the buyer saw it. Pure but for
-the reading of the bundles.
-"""
+"""What an order says about each bundle of its products, decided while the bundle is as the buyer saw it."""
 
 from __future__ import annotations
 
@@ -21,10 +19,9 @@ class BundleShelf:
 
     def __init__(self, orders: Iterable[OrderRecord]) -> None:
         """Read them in one query."""
-        products, names = set(), set()
-        for order in orders:
-            products.update(line.slug for line in order.lines)
-            names.update(order.accepted_bundles or ())
+        known = tuple(orders)
+        products = {line.slug for order in known for line in order.lines}
+        names = {name for order in known for name in order.accepted_bundles or ()}
         wanted = Q(primary_product_slug__in=products) | Q(bundle_slug__in=names)
         self._by_product: dict[str, list[Bundle]] = defaultdict(list)
         self._by_name: dict[str, Bundle] = {}
@@ -67,7 +64,9 @@ def required_pieces(components: Iterable[Any]) -> Counter[str]:
     needed: Counter[str] = Counter()
     for component in components:
         # The predecessor's fixtures list bare slugs; one piece each.
-        slug, quantity = (component["slug"], component.get("quantity", 1)) if isinstance(component, Mapping) else (component, 1)
+        slug, quantity = (
+            (component["slug"], component.get("quantity", 1)) if isinstance(component, Mapping) else (component, 1)
+        )
         needed[slug] += quantity
     return needed
 

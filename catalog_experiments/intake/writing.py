@@ -16,9 +16,7 @@ def chunks(items: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
         yield items[start : start + size]
 
 
-def write_surviving(
-    rows: Sequence[Row], write: Callable[[Sequence[Row]], None], refuse: Callable[[Row], None]
-) -> None:
+def write_surviving(rows: Sequence[Row], write: Callable[[Sequence[Row]], None], refuse: Callable[[Row], None]) -> None:
     """Write rows in one transaction; when the database refuses their content, halve until only the culprit is refused.
 
     Validation should leave nothing to refuse: this is the promise that one item never sinks the others.

@@ -32,7 +32,9 @@ class ApiKey(models.Model):
     class Meta:
         db_table = "catalog_api_keys"
         ordering = ["name"]
-        constraints = [models.CheckConstraint(condition=models.Q(kind__in=["server", "client"]), name="api_key_kind_known")]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(kind__in=["server", "client"]), name="api_key_kind_known")
+        ]
 
     def __str__(self) -> str:
         """Name the key by its purpose, never its secret."""

@@ -64,7 +64,8 @@ class Bundle(models.Model):
         constraints = [
             models.CheckConstraint(condition=models.Q(cms_priority__lte=200), name="bundle_priority_range"),
             models.CheckConstraint(
-                condition=models.Q(price_minor__isnull=True) | models.Q(price_minor__gte=0), name="bundle_price_positive"
+                condition=models.Q(price_minor__isnull=True) | models.Q(price_minor__gte=0),
+                name="bundle_price_positive",
             ),
             models.CheckConstraint(
                 condition=models.Q(cost_minor__isnull=True) | models.Q(cost_minor__gte=0), name="bundle_cost_positive"
@@ -102,9 +103,12 @@ class BundleAcceptanceMetric(models.Model):
                 condition=models.Q(acceptance_rate__gte=0, acceptance_rate__lte=1), name="acceptance_metric_rate_range"
             ),
             models.CheckConstraint(
-                condition=models.Q(acceptance_count__lte=models.F("sample_size")), name="acceptance_metric_count_in_sample"
+                condition=models.Q(acceptance_count__lte=models.F("sample_size")),
+                name="acceptance_metric_count_in_sample",
             ),
-            models.CheckConstraint(condition=models.Q(lookback_days__gte=1), name="acceptance_metric_lookback_positive"),
+            models.CheckConstraint(
+                condition=models.Q(lookback_days__gte=1), name="acceptance_metric_lookback_positive"
+            ),
         ]
 
     def __str__(self) -> str:

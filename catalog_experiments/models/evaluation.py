@@ -45,7 +45,9 @@ class GuardrailEvaluation(models.Model):
         ordering = ["-sequence"]
         constraints = [
             models.UniqueConstraint(fields=["phase", "inputs_digest"], name="evaluation_once_per_input"),
-            models.CheckConstraint(condition=models.Q(action__in=EvaluationAction.values), name="evaluation_action_known"),
+            models.CheckConstraint(
+                condition=models.Q(action__in=EvaluationAction.values), name="evaluation_action_known"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -77,8 +77,11 @@ class ExperimentQuerySet(models.QuerySet["Experiment"]):
         )
 
     def locked(self, ids: Iterable[object]) -> list["Experiment"]:
-        """Lock the rows for update, ordered by primary key, and return them fresh; call it inside a transaction."""
-        return list(self.select_for_update(of=("self",)).filter(pk__in=list(ids)).order_by("pk"))
+        """Lock the rows for update, ordered by primary key, and return them fresh; call it inside a transaction.
+
+        Rows that refer to them may still be written meanwhile, so that no aggregation waits for a person's change.
+        """
+        return list(self.select_for_update(of=("self",), no_key=True).filter(pk__in=list(ids)).order_by("pk"))
 
 
 class Experiment(models.Model):
@@ -122,7 +125,9 @@ class Experiment(models.Model):
     ramp_plan = models.JSONField(default=list, blank=True)
     exclusion_group = models.CharField(max_length=150, blank=True)
     targeting = models.JSONField(default=dict, blank=True)
-    forced_units = models.JSONField(default=dict, blank=True, help_text="Unit id to variant key, for QA; never counted.")
+    forced_units = models.JSONField(
+        default=dict, blank=True, help_text="Unit id to variant key, for QA; never counted."
+    )
     pending_changes = models.JSONField(default=dict, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
     published_at = models.DateTimeField(null=True, blank=True)
@@ -151,7 +156,9 @@ class Experiment(models.Model):
         ]
         indexes = [models.Index(fields=["status"], name="experiment_status")]
         constraints = [
-            models.CheckConstraint(condition=models.Q(status__in=ExperimentStatus.values), name="experiment_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(status__in=ExperimentStatus.values), name="experiment_status_known"
+            ),
             models.CheckConstraint(
                 condition=models.Q(slug__regex=r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$"), name="experiment_slug_path_safe"
             ),
@@ -159,7 +166,9 @@ class Experiment(models.Model):
             models.CheckConstraint(
                 condition=models.Q(sample_size_guardrail__lte=1_000_000), name="experiment_sample_guardrail_range"
             ),
-            models.CheckConstraint(condition=models.Q(attribution_window_days__gte=1), name="experiment_window_positive"),
+            models.CheckConstraint(
+                condition=models.Q(attribution_window_days__gte=1), name="experiment_window_positive"
+            ),
             models.CheckConstraint(
                 condition=models.Q(status=ExperimentStatus.DRAFT) | models.Q(current_phase__isnull=False),
                 name="experiment_phase_once_published",

@@ -73,7 +73,8 @@ class GuardrailTally(models.Model):
                 fields=["experiment", "phase", "variant_key", "outcome_hour_at"], name="guardrail_tally_key"
             ),
             models.CheckConstraint(
-                condition=models.Q(n__gte=0, accepted__gte=0, accepted__lte=models.F("n")), name="guardrail_tally_counts"
+                condition=models.Q(n__gte=0, accepted__gte=0, accepted__lte=models.F("n")),
+                name="guardrail_tally_counts",
             ),
             models.CheckConstraint(
                 condition=models.Q(gross_n__gte=0, gross_accepted__gte=0, gross_accepted__lte=models.F("gross_n")),

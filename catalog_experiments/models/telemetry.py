@@ -66,7 +66,9 @@ class Order(models.Model):
     refunded_minor = models.BigIntegerField(default=0)
     currency = models.CharField(max_length=3)
     lines = models.JSONField(default=list)
-    accepted_bundles = models.JSONField(null=True, blank=True, help_text="Named by the shop; null: judged by components.")
+    accepted_bundles = models.JSONField(
+        null=True, blank=True, help_text="Named by the shop; null: judged by components."
+    )
     offers = models.JSONField(default=list)
     status = models.CharField(max_length=16, choices=OrderStatus.choices, default=OrderStatus.PAID)
     source = models.CharField(max_length=32, default="checkout")

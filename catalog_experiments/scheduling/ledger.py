@@ -30,7 +30,7 @@ OPEN_OUTCOMES = (JobOutcome.RUNNING, JobOutcome.FAILED)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a run did: counts for the ledger, and up to which moment facts were counted (None when that says nothing)."""
+    """What a run did: counts for the ledger, and up to which moment facts were counted; None where none were."""
 
     counts: Mapping[str, Any] = field(default_factory=dict)
     watermark_at: datetime | None = None

@@ -60,7 +60,6 @@ class AlertAdmin(ReadOnlyAdmin):
     list_display = ("subject", "urgency", "messages_by_state", "age", "attempts", "next_try", "reason", "seen_by")
     list_filter = ("severity", "kind", "deliveries__state", ("acknowledged_at", admin.EmptyFieldListFilter))
     search_fields = ("subject", "dedupe_key", "id__endswith")
-    date_hierarchy = "created_at"
     inlines = (DeliveryInline,)
     actions = ("send_again", "cancel", "acknowledge")
     fields = readonly_fields = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import time
 from dataclasses import dataclass
@@ -39,6 +40,11 @@ class Broker:
         where = ["--port", "0", "--unixsocket", str(self.address), "--unixsocketperm", "700", "--dir", str(self.home)]
         keep = ["--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--maxmemory-policy", "noeviction"]
         return [str(get_binary_path()), *where, *keep, "--daemonize", "no"]
+
+    def forget(self) -> None:
+        """Remove the folder of the socket, after the server has ended."""
+        with contextlib.suppress(OSError):
+            self.address.parent.rmdir()
 
     def is_running(self) -> bool:
         """Say whether the server answers PING."""

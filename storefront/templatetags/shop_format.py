@@ -36,13 +36,14 @@ def money(minor: int, currency: str) -> str:
 @register.filter
 def percent(rate: float | None) -> str:
     """Write a fraction with two decimals: 0.3176 is 31.76 %; None is an en dash."""
-    return "–" if rate is None else f"{100 * rate:.2f} %"
+    return "\N{EN DASH}" if rate is None else f"{100 * rate:.2f} %"
 
 
 @register.filter
 def lift(relative: float) -> str:
     """Write a relative lift with its sign: 0.093 is +9.3 %."""
-    return f"{'−' if relative < 0 else '+'}{abs(100 * relative):.1f} %"
+    sign = "\N{MINUS SIGN}" if relative < 0 else "+"
+    return f"{sign}{abs(100 * relative):.1f} %"
 
 
 @register.simple_tag

@@ -20,7 +20,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.environment import PROJECT
 from tests.processes import end, wait_until
 
-CHROMIUM_FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+CHROMIUM_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+]
 READY_SECONDS = 180
 SHOTS = PROJECT / ".smplat" / "screenshots"
 

@@ -42,7 +42,7 @@ def free_product(stack: Stack) -> str:
         for bundle in [stack.api("GET", f"/catalog/bundles/{variant['bundle_slug']}").json()]
         if variant["bundle_slug"] and experiment["slug"] != SLUG
     }
-    shop = {"sugar-bowl", "milk-jug", "dinner-plate", "teapot", "mug", "espresso-cup", "plate", "bowl"}
+    shop = {"sugar-bowl", "milk-jug", "dinner-plate", "teapot", "mug", "espresso-cup", "plate", "bowl", "cake-plate"}
     listed = [slug for slug in sorted(shop - taken) if stack_has_product(stack, slug)]
     assert listed, "the demo shop has no product page without experiment"
     return listed[0]

@@ -1,8 +1,9 @@
-"""Every page a person opens: accessible in light and dark, no sideways scrolling on a phone, nothing refused by the policy."""
+"""The pages people open: accessible in light and dark, no sideways scrolling on a phone, no policy violation."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import axe_playwright_python
 import pytest
@@ -20,6 +21,7 @@ ADMIN_PAGES = {
     "jobs": "/admin/catalog_experiments/jobrun/",
     "alerts": "/admin/notifications/alert/",
 }
+Scheme = Literal["light", "dark"]
 SERIOUS = ("serious", "critical")
 
 
@@ -37,7 +39,7 @@ def serious_findings(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ADMIN_PAGES)
-def test_admin_page__axe__finds_nothing_serious(browser: Browser, stack: Stack, name: str, scheme: str) -> None:
+def test_admin_page__axe__finds_nothing_serious(browser: Browser, stack: Stack, name: str, scheme: Scheme) -> None:
     context = browser.new_context(
         base_url=stack.address, color_scheme=scheme, bypass_csp=True, viewport={"width": 1360, "height": 1000}
     )
@@ -69,7 +71,9 @@ def test_admin_page__on_a_phone__does_not_scroll_sideways(browser: Browser, stac
 
 def test_admin_pages__content_policy__refuses_nothing(merchandiser: Page) -> None:
     refused: list[str] = []
-    merchandiser.on("console", lambda message: refused.append(message.text) if "Content Security" in message.text else None)
+    merchandiser.on(
+        "console", lambda message: refused.append(message.text) if "Content Security" in message.text else None
+    )
 
     for address in ADMIN_PAGES.values():
         merchandiser.goto(address)

@@ -12,7 +12,7 @@ from smplat.embedded.broker import Broker, BrokerError
 from tests.processes import running
 
 
-def test_broker__started__answers_until_it_is_stopped(tmp_path: Path) -> None:
+def test_broker__started__answers_until_it_is_stopped_and_leaves_no_folder(tmp_path: Path) -> None:
     broker = Broker(tmp_path / "a folder")
 
     with running(broker.command(), log=tmp_path / "log"):
@@ -20,6 +20,8 @@ def test_broker__started__answers_until_it_is_stopped(tmp_path: Path) -> None:
         assert broker.is_running()
 
     assert not broker.is_running()
+    broker.forget()
+    assert not broker.address.parent.exists()
 
 
 def test_wait__nobody_answers__raises(tmp_path: Path) -> None:
@@ -33,10 +35,8 @@ def test_send_task__guardrail_evaluation__lies_in_the_control_queue(broker: Brok
     app.send_task("catalog_experiments.tasks.run_guardrail_evaluation")
 
     with app.connection_for_read() as connection:
-        queue = connection.SimpleQueue(app.amqp.queues["control"])
-        message = queue.get(timeout=5)
-        message.ack()
-        queue.close()
+        message = app.amqp.queues["control"].bind(connection.default_channel).get(no_ack=True)
+    assert message is not None
     assert message.headers["task"] == "catalog_experiments.tasks.run_guardrail_evaluation"
 
 

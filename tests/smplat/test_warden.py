@@ -18,7 +18,7 @@ SUPERVISOR = """
 import os, sys, time
 from pathlib import Path
 from smplat.warden import Warden
-warden = Warden(kept_open=[], cluster_dir=None)
+warden = Warden(Path(os.environ["MARKER"]))
 with open(os.devnull, "wb") as nothing:
     for name, script in (("deaf", "trap '' TERM; sleep 300 & wait; sleep 300"), ("parent", "sleep 300 & sleep 300")):
         warden.start(name, ["sh", "-c", script], env=dict(os.environ), cwd=Path("/"), output=nothing)
@@ -53,7 +53,7 @@ def test_warden__supervisor_killed__ends_every_program_and_its_children(tmp_path
 
 
 def test_stop_all__warden_was_killed_before__stops_the_programs_itself(tmp_path: Path) -> None:
-    warden = Warden(kept_open=[], cluster_dir=None)
+    warden = Warden(tmp_path)
     with (tmp_path / "log").open("wb") as log:
         program = warden.start("program", ["sleep", "300"], env=dict(os.environ), cwd=tmp_path, output=log)
     warden.process.kill()
@@ -65,7 +65,7 @@ def test_stop_all__warden_was_killed_before__stops_the_programs_itself(tmp_path:
 
 
 def test_stop_all__broker_among_the_programs__is_stopped_after_them(tmp_path: Path) -> None:
-    warden = Warden(kept_open=[], cluster_dir=None)
+    warden = Warden(tmp_path)
     script = "trap 'date +%s%N > {}; exit' TERM; echo up > {}.up; while true; do sleep 0.1; done"
     programs = []
     for name in ("broker", "web"):
@@ -81,7 +81,7 @@ def test_stop_all__broker_among_the_programs__is_stopped_after_them(tmp_path: Pa
 
 
 def test_ended__program_left_a_child__ends_it(tmp_path: Path) -> None:
-    warden = Warden(kept_open=[], cluster_dir=None)
+    warden = Warden(tmp_path)
     with (tmp_path / "log").open("wb") as log:
         command = ["sh", "-c", "sleep 300 & echo $! > child"]
         program = warden.start("program", command, env=dict(os.environ), cwd=tmp_path, output=log)

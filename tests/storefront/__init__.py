@@ -1,0 +1,1 @@
+"""Tests of `storefront`; the document is put into the process by hand."""

@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from catalog_experiments.api.serializers.fields import (
     ChoiceField,
+    CurrencyField,
     FlagField,
     ObjectField,
     SlugField,
@@ -48,7 +49,7 @@ class BundleChangesSerializer(StrictSerializer):
     costMinor = WholeNumberField(  # noqa: N815
         source="cost_minor", min_value=0, max_value=MAX_MONEY_MINOR, allow_null=True, required=False
     )
-    currency = serializers.RegexField(r"^[A-Z]{3}\Z", required=False, help_text="ISO 4217, three capital letters.")
+    currency = CurrencyField(required=False)
     isActive = FlagField(source="is_active", required=False)  # noqa: N815
     stockState = ChoiceField(source="stock_state", choices=StockState.choices, required=False)  # noqa: N815
     cmsOverride = ObjectField(source="cms_override", required=False)  # noqa: N815

@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
+from django.core.validators import RegexValidator
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
@@ -37,6 +38,14 @@ class SlugField(TextField):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.validators.append(PATH_SAFE_SLUG)
+
+
+class CurrencyField(TextField):
+    """A currency of ISO 4217: three capital letters."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.validators.append(RegexValidator(r"^[A-Z]{3}\Z", "Send three capital letters, such as EUR."))
 
 
 class WholeNumberField(serializers.IntegerField):

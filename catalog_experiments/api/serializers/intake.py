@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from catalog_experiments.api.serializers.fields import (
     ChoiceField,
+    CurrencyField,
     InstantField,
     StrictSerializer,
     TextField,
@@ -68,7 +69,7 @@ class OrderSerializer(StrictSerializer):
 
     order_ref = TextField(max_length=150)
     placed_at = InstantField()
-    currency = serializers.RegexField(r"^[A-Z]{3}$")
+    currency = CurrencyField()
     lines = serializers.ListField(child=OrderLineSerializer(), max_length=5_000)
     unit_id = TextField(max_length=MAX_UNIT_ID, allow_null=True, required=False)
     status = ChoiceField(choices=OrderStatus.choices, required=False)

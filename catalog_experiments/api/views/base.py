@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+from django.http import HttpResponseBase
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
@@ -45,6 +46,13 @@ class ApiView(APIView):
             raise NotFound(f"There is no experiment {kwargs['slug'][:150]!r}.")
         method = "GET" if request.method == "HEAD" else str(request.method)
         check_query(request, self.query_parameters.get(method, frozenset()))
+
+    def finalize_response(
+        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        """Keep answers out of every cache, but for those that say how they may be kept."""
+        response.headers.setdefault("Cache-Control", "no-store")
+        return super().finalize_response(request, response, *args, **kwargs)
 
 
 def caller_of(request: Request) -> Caller:

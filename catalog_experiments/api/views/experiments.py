@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -85,7 +86,7 @@ class ExperimentListView(ApiView):
         spec = ExperimentSpec(**with_variants(read_body(request, ExperimentCreateSerializer)))
         experiment = service_of(request).create(spec, now=timezone.now())
         response = changed(experiment, status=201)
-        response.headers["Location"] = f"{request.path.rstrip('/')}/{experiment.slug}"
+        response.headers["Location"] = reverse("experiment-detail", args=[experiment.slug])
         return response
 
 

@@ -1,8 +1,9 @@
-"""Move experiments: publish, pause, resume, complete; each view is one verb."""
+"""Move experiments: publish, pause, resume, complete, conclude, clone; each view is one verb."""
 
 from __future__ import annotations
 
 from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from rest_framework.request import Request
 
@@ -14,7 +15,13 @@ from catalog_experiments.api.serializers.experiments import (
     ExperimentSerializer,
     PublishedExperimentSerializer,
 )
-from catalog_experiments.api.serializers.verbs import CompleteSerializer, PauseSerializer, ReasonSerializer
+from catalog_experiments.api.serializers.verbs import (
+    CloneSerializer,
+    CompleteSerializer,
+    ConclusionSerializer,
+    PauseSerializer,
+    ReasonSerializer,
+)
 from catalog_experiments.api.views.base import OPERATE, ApiView, read_body
 from catalog_experiments.api.views.experiments import service_of
 
@@ -114,3 +121,49 @@ class ExperimentCompleteView(ApiView):
             slug, now=timezone.now(), expected_version=expected_version(request), **asked
         )
         return changed(experiment)
+
+
+class ExperimentConcludeView(ApiView):
+    """Fill in what a completed experiment came to."""
+
+    scopes = {"POST": OPERATE}
+
+    @operation(
+        "experiment_conclude",
+        tag=TAG,
+        summary="State the conclusion of a completed experiment",
+        answer=ExperimentSerializer,
+        body=ConclusionSerializer,
+        refusals=REFUSALS,
+        parameters=[IF_MATCH],
+    )
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        """Store the conclusion and answer with the experiment."""
+        asked = read_body(request, ConclusionSerializer)
+        experiment = service_of(request).conclude(
+            slug, now=timezone.now(), expected_version=expected_version(request), **asked
+        )
+        return changed(experiment)
+
+
+class ExperimentCloneView(ApiView):
+    """Begin again: a new draft like this experiment."""
+
+    scopes = {"POST": OPERATE}
+
+    @operation(
+        "experiment_clone",
+        tag=TAG,
+        summary="Clone into a new draft",
+        answer=ExperimentSerializer,
+        status=201,
+        body=CloneSerializer,
+        refusals=(404, 409),
+    )
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        """Store the draft and answer with it."""
+        asked = read_body(request, CloneSerializer)
+        clone = service_of(request).clone(slug, new_slug=asked["slug"], name=asked["name"], now=timezone.now())
+        response = changed(clone, status=201)
+        response.headers["Location"] = reverse("experiment-detail", args=[clone.slug])
+        return response

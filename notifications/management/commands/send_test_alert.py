@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from notifications.delivery import deliver_due
-from notifications.models import Alert, DeliveryState
+from notifications.models import Alert, Delivery, DeliveryState
 from notifications.outbox import draft_test_alert, enqueue
 
 UNSETTLED = (DeliveryState.PENDING, DeliveryState.LEASED)
@@ -42,11 +42,10 @@ class Command(BaseCommand):
             deliver_due(now=timezone.now())
             time.sleep(0.2)
 
-    def _report(self, delivery: Any) -> bool:
-        is_sent = bool(delivery.state == DeliveryState.SENT)
+    def _report(self, delivery: Delivery) -> bool:
+        is_sent = delivery.state == DeliveryState.SENT
         name = f"{delivery.target} {delivery.recipient}".strip()
         style = self.style.SUCCESS if is_sent else self.style.ERROR
-        self.stdout.write(
-            f"{name}: " + style(delivery.get_state_display().lower()) + f" {delivery.last_excerpt}".rstrip()
-        )
+        words = "" if is_sent else f" {delivery.last_excerpt}".rstrip()
+        self.stdout.write(f"{name}: " + style(delivery.get_state_display().lower()) + words)
         return is_sent

@@ -1,0 +1,1 @@
+"""One command a module; its help says what it does."""

@@ -70,6 +70,7 @@ class Command(BaseCommand):
         except IntakeRefused as refused:
             raise CommandError(str(refused)) from refused
         finally:
+            reporter.close()
             document.renew()
         self._say(crowd, reporter)
 
@@ -95,7 +96,9 @@ class Command(BaseCommand):
         reporter.flush()
 
     def _say(self, crowd: Crowd, reporter: Reporter) -> None:
-        sent = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(reporter.outcomes.items())) or "nothing yet"
+        sent = (
+            ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(reporter.outcomes.items())) or "nothing yet"
+        )
         seen = "; ".join(f"{label} {count:,}" for label, count in sorted(crowd.served.items()))
         self.stdout.write(f"{sent}; {reporter.waiting:,} waiting, {reporter.dropped:,} dropped | {seen}")
         self.stdout.flush()

@@ -23,6 +23,8 @@ SCOPES = {
     ("POST", "/catalog/experiments/x/pause"): {"operate"},
     ("POST", "/catalog/experiments/x/resume"): {"operate"},
     ("POST", "/catalog/experiments/x/complete"): {"operate"},
+    ("POST", "/catalog/experiments/x/conclude"): {"operate"},
+    ("POST", "/catalog/experiments/x/clone"): {"operate"},
     ("GET", "/catalog/experiments/x/preflight"): {"read"},
     ("POST", "/catalog/experiments/x/preflight"): {"read"},
     ("POST", "/catalog/experiments/x/evaluate"): {"read"},

@@ -98,6 +98,18 @@ def test_put__present_status__is_no_change(api: Api, draft: Experiment, fingerpr
     assert fingerprint() == before
 
 
+def test_put__present_status_of_a_completed_one__is_no_change(
+    api: Api, draft: Experiment, fingerprint: Callable[[], str]
+) -> None:
+    for step in ("publish", "complete"):
+        api.post(f"{HERE}/{step}")
+    before = fingerprint()
+
+    assert api.put(HERE, {"status": "completed"}).status_code == 200
+    problem_of(api.put(HERE, {"name": "Too late"}), 409, "illegal_move")
+    assert fingerprint() == before
+
+
 def test_put__status__maps_to_the_verb(api: Api, draft: Experiment) -> None:
     for status in ("running", "paused", "running", "completed"):
         response = api.put(HERE, {"status": status})
@@ -117,8 +129,8 @@ def test_put__status__maps_to_the_verb(api: Api, draft: Experiment) -> None:
     [
         ("draft", "paused", ["publish", "delete"]),
         ("draft", "completed", ["publish", "delete"]),
-        ("completed", "running", ["clone"]),
-        ("completed", "draft", ["clone"]),
+        ("completed", "running", ["conclude", "clone"]),
+        ("completed", "draft", ["conclude", "clone"]),
     ],
 )
 def test_put__illegal_status__answers_409_with_the_legal_moves(

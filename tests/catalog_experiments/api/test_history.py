@@ -1,6 +1,7 @@
 """GET .../metrics and .../events: everything stored, newest first, page by page."""
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -13,7 +14,7 @@ from tests.catalog_experiments.api.test_experiment_list import make_metric
 HERE = "/catalog/experiments/cup-saucer"
 
 
-def pages(api: Api, address: str) -> list[list[dict[str, object]]]:
+def pages(api: Api, address: str) -> list[list[dict[str, Any]]]:
     """Follow the links from `address` to the end."""
     found = []
     while address:

@@ -11,6 +11,7 @@ from tests.catalog_experiments.api.conftest import Api, json_of, problem_of
 
 HERE = "/catalog/experiments/cup-saucer"
 VERBS = ("publish", "pause", "resume", "complete")
+OTHERS = ("conclude", "clone")
 
 
 @pytest.fixture
@@ -177,7 +178,7 @@ def test_verb__stale_tag__answers_412(api: Api, draft: Experiment, verb: str) ->
     problem_of(api.post(f"{HERE}/{verb}", **{"If-Match": tag}), 412, "stale_version")
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", [*VERBS, *OTHERS])
 @pytest.mark.parametrize("body", [{"force": True}, {"reason": 5}, {"reason": "x" * 2_001}, [], "text"])
 def test_verb__odd_body__answers_422_and_changes_nothing(
     api: Api, draft: Experiment, fingerprint: Callable[[], str], verb: str, body: Any
@@ -189,7 +190,39 @@ def test_verb__odd_body__answers_422_and_changes_nothing(
     assert fingerprint() == before
 
 
-@pytest.mark.parametrize("verb", VERBS)
+def test_conclude__completed_without_conclusion__fills_it_in(api: Api, draft: Experiment) -> None:
+    api.post(f"{HERE}/publish")
+    api.post(f"{HERE}/complete")
+
+    shown = json_of(api.post(f"{HERE}/conclude", {"conclusion": "lost", "winner": "control", "learnings": "Too loud."}))
+
+    assert (shown["conclusion"], shown["winner"], shown["learnings"]) == ("lost", "control", "Too loud.")
+
+
+def test_conclude__still_running__answers_409(api: Api, draft: Experiment) -> None:
+    api.post(f"{HERE}/publish")
+
+    problem_of(api.post(f"{HERE}/conclude", {"conclusion": "won"}), 409, "illegal_move")
+
+
+def test_clone__completed__is_a_new_draft_with_the_same_variants(api: Api, draft: Experiment) -> None:
+    api.post(f"{HERE}/publish")
+    api.post(f"{HERE}/complete")
+
+    response = api.post(f"{HERE}/clone", {"slug": "cup-saucer-2", "name": "Once more"})
+
+    shown = json_of(response)
+    assert response.status_code == 201
+    assert (shown["slug"], shown["status"], shown["phase"]) == ("cup-saucer-2", "draft", None)
+    assert [variant["key"] for variant in shown["variants"]] == ["control", "test"]
+    assert json_of(api.get(response.headers["Location"])) == shown
+
+
+def test_clone__slug_taken__answers_409(api: Api, draft: Experiment) -> None:
+    problem_of(api.post(f"{HERE}/clone", {"slug": "cup-saucer", "name": "Same"}), 409, "duplicate_slug")
+
+
+@pytest.mark.parametrize("verb", [*VERBS, *OTHERS])
 def test_verb__by_get__answers_405_and_changes_nothing(
     api: Api, draft: Experiment, fingerprint: Callable[[], str], verb: str
 ) -> None:

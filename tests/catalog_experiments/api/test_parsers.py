@@ -52,6 +52,10 @@ HOSTILE = {
     "integer-past-64-bits": (b'{"a": 9223372036854775808}', "number_out_of_range"),
     "integer-of-5000-digits": (b'{"a": ' + b"9" * 5_000 + b"}", "number_out_of_range"),
     "negative-of-5000-digits": (b'{"a": -' + b"9" * 5_000 + b"}", "number_out_of_range"),
+    "same-key-after-1999-others": (
+        json.dumps({str(number): 1 for number in range(1_999)}).encode()[:-1] + b', "7": 1}',
+        "duplicate_key",
+    ),
     "33-levels": (nested(33), "too_deep"),
     "100000-levels": (nested(100_000), "too_deep"),
     "deep-objects": (b'{"a":' * 33 + b"1" + b"}" * 33, "too_deep"),

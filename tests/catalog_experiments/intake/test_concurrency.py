@@ -4,6 +4,7 @@ import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import TypeVar
 
@@ -53,7 +54,7 @@ def test_orders__two_hundred_at_once__are_all_counted() -> None:
     service = BundleAcceptanceService()
 
     results = at_once(
-        (lambda ref=f"A-{n}": service.record_order_acceptance(order(ref), now=NOON) for n in range(200)), workers=20
+        [partial(service.record_order_acceptance, order(f"A-{n}"), now=NOON) for n in range(200)], workers=20
     )
 
     assert Counter(result.outcome for result in results) == {"accepted": 200}
@@ -82,7 +83,7 @@ def test_batches__with_the_same_items_in_opposite_orders__do_not_block_each_othe
         results = record_orders(orders[::step], now=NOON + HOUR) + record_exposures(exposures[::step], now=NOON + HOUR)
         return [result.outcome for result in results]
 
-    answers = at_once((lambda step=step: both(step) for step in (1, -1) * 10), workers=4)
+    answers = at_once([partial(both, step) for step in (1, -1) * 10], workers=4)
 
     outcomes = Counter(outcome for answer in answers for outcome in answer)
     assert outcomes == {"accepted": 200, "duplicate": 3800}
@@ -95,8 +96,6 @@ def test_revision__racing_with_the_order_itself__always_wins() -> None:
     )
     paid = OrderEvent("A-1", NOON, "EUR", (OrderLine("cup", 1, 2000),))
 
-    at_once(
-        (lambda event=event: record_orders([event], now=NOON + HOUR) for event in (paid, cancelled) * 5), workers=10
-    )
+    at_once([partial(record_orders, [event], now=NOON + HOUR) for event in (paid, cancelled) * 5], workers=10)
 
     assert Order.objects.get().status == "cancelled"

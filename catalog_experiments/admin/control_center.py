@@ -1,0 +1,129 @@
+"""The merchandisers' landing page and the page of one experiment, and the addresses of the whole control center."""
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern
+from django.utils import timezone
+
+from catalog_experiments.admin.cards import build_card
+from catalog_experiments.admin.drafts import clone_page, edit_page, new_page
+from catalog_experiments.admin.overview import (
+    PAGE_SIZE,
+    VIEWS,
+    cards,
+    experiments_in,
+    figures,
+    needs_attention,
+    newest_evaluations,
+    views,
+)
+from catalog_experiments.admin.pages import page, requires, service_for, show
+from catalog_experiments.admin.results import result_rows, trust_rows
+from catalog_experiments.admin.timeline import timeline
+from catalog_experiments.admin.verbs import evaluate_now, offered_verbs, verb_page
+from catalog_experiments.analysis import analyze
+from catalog_experiments.analysis.daily import daily_acceptance
+from catalog_experiments.models import Experiment, GuardrailEvaluation
+
+
+@requires("view_experiment")
+def landing(request: HttpRequest) -> HttpResponse:
+    """Show the figures and a card per experiment, those that need attention first."""
+    now = timezone.now()
+    view = request.GET.get("view", "active")
+    search = request.GET.get("q", "").strip()[:100]
+    if view not in VIEWS:
+        raise Http404(f"No view {view!r}; there are {', '.join(VIEWS)}.")
+    shown = cards(experiments_in(view, search)[:PAGE_SIZE], now=now)
+    return show(
+        request,
+        "landing.html",
+        title="Experimentation control center",
+        now=now,
+        figures=figures(shown, now=now),
+        views=views(view),
+        view=view,
+        search=search,
+        attention=[card for card in shown if needs_attention(card)],
+        quiet=[card for card in shown if not needs_attention(card)],
+        total=len(shown),
+    )
+
+
+@requires("view_experiment")
+def detail(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show one experiment: what to do now, variants, business results, guardrails, trust and timeline."""
+    now = timezone.now()
+    experiment = find_experiment(slug)
+    report = analyze(experiment, now=now) if experiment.current_phase_id else None
+    evaluation = newest_evaluations([experiment]).get(experiment.current_phase_id)
+    daily = daily_acceptance([experiment]).get(experiment.pk, {})
+    return show(
+        request,
+        "detail.html",
+        title=experiment.name,
+        now=now,
+        card=build_card(experiment, report, evaluation, daily, now=now),
+        experiment=experiment,
+        report=report,
+        results=result_rows(report),
+        trust=trust_rows(report),
+        days=daily,
+        verbs=offered_verbs(request, experiment),
+        timeline=timeline(experiment),
+    )
+
+
+def find_experiment(slug: str) -> Experiment:
+    """Load an experiment with what its page shows.
+
+    Raises:
+        Http404: no experiment has this slug.
+    """
+    experiments = Experiment.objects.select_related("owner", "current_phase", "winner")
+    experiment = experiments.prefetch_related("variants__bundle").filter(slug=slug).first()
+    if experiment is None:
+        raise Http404(f"No experiment {slug!r}.")
+    return experiment
+
+
+@requires("view_experiment")
+def preflight(request: HttpRequest, slug: str) -> HttpResponse:
+    """Show the launch checklist with its sentences and links to fix what fails."""
+    experiment = find_experiment(slug)
+    checks = service_for(request).preflight(slug, now=timezone.now())
+    return show(
+        request,
+        "preflight.html",
+        title=f"Launch checklist of {experiment.name}",
+        experiment=experiment,
+        checks=checks,
+        launch=next((verb for verb in offered_verbs(request, experiment) if verb.name in ("publish", "resume")), None),
+    )
+
+
+@requires("view_guardrailevaluation")
+def evaluation_record(request: HttpRequest, slug: str, sequence: int) -> HttpResponse:
+    """Show one frozen evaluation record: what was measured, the limits, the evidence, and its place in the chain."""
+    record = (
+        GuardrailEvaluation.objects.select_related("experiment", "phase")
+        .filter(experiment__slug=slug, sequence=sequence)
+        .first()
+    )
+    if record is None:
+        raise Http404(f"No evaluation {sequence} of {slug!r}.")
+    return show(request, "evaluation.html", title=f"Evaluation {sequence} of {record.experiment.name}", record=record)
+
+
+_SLUG = r"/(?P<slug>[a-z0-9_-]+)"
+
+control_center_urls: list[URLPattern] = [
+    page("", landing, "control-center"),
+    page("/new", new_page, "control-center-new"),
+    page(_SLUG, detail, "control-center-experiment"),
+    page(f"{_SLUG}/edit", edit_page, "control-center-edit"),
+    page(f"{_SLUG}/clone", clone_page, "control-center-clone"),
+    page(f"{_SLUG}/preflight", preflight, "control-center-preflight"),
+    page(f"{_SLUG}/evaluate", evaluate_now, "control-center-evaluate"),
+    page(rf"{_SLUG}/evaluations/(?P<sequence>\d+)", evaluation_record, "control-center-evaluation"),
+    page(rf"{_SLUG}/(?P<verb>publish|pause|resume|complete|delete)", verb_page, "control-center-verb"),
+]

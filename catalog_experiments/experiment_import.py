@@ -1,0 +1,300 @@
+"""Replay a finished experiment from a file: one line a unit, with its variant, its outcome and perhaps its revenue.
+
+Beside the other importer. The file's units become exposures and its outcomes orders, through the usual intake; the
+claimed variants are taken as given. The experiment is then completed, and its report is the one every other gets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from catalog_experiments import lifecycle
+from catalog_experiments.aggregation import aggregate_experiments
+from catalog_experiments.analysis import Report, analyze
+from catalog_experiments.csv_files import CsvFile, UnreadableFile
+from catalog_experiments.drafting import create_draft
+from catalog_experiments.intake import (
+    ExposureEvent,
+    ItemResult,
+    OrderEvent,
+    OrderLine,
+    record_exposures,
+    record_orders,
+)
+from catalog_experiments.models import Experiment, ExperimentStatus, Exposure, PhaseOrigin, PrimaryMetric
+from catalog_experiments.specification import ExperimentSpec, VariantSpec
+
+ACTOR = "system:import_experiment"
+SOURCE = "import"
+BATCH = 5_000
+MATURING = timedelta(days=1, hours=1)
+"""After the last window: its cohort's day must be over, and an hour passed for late events."""
+
+TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+Progress = Callable[[str, int, int], None]
+"""Told the stage (`checking`, `storing`), how many bytes of the file are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentFormat:
+    """Which column holds what; blank `revenue_column` and `time_column` mean there is none.
+
+    Outcomes are 1/0, true/false or yes/no. Revenue is in the currency's main unit, with `minor_digits` digits.
+    """
+
+    unit_column: str = "unit"
+    variant_column: str = "variant"
+    outcome_column: str = "outcome"
+    revenue_column: str = ""
+    time_column: str = ""
+    currency: str = "EUR"
+    minor_digits: int = 2
+    delimiter: str = ","
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns read: unit, variant, outcome, then revenue and time where there are any."""
+        named = (self.unit_column, self.variant_column, self.outcome_column)
+        return (*named, *filter(None, (self.revenue_column, self.time_column)))
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentImportResult:
+    """What was stored: units by variant key, outcomes, units seen in two variants, and the final report."""
+
+    experiment: Experiment
+    units: Mapping[str, int]
+    outcomes: int
+    mixed_units: int
+    report: Report
+
+
+class AlreadyImported(ValueError):
+    """An experiment of this slug exists and is not an import that was broken off."""
+
+
+class UnitRow(NamedTuple):
+    """One line of the file; `revenue_minor` is 0 without a revenue column, `exposed_at` None without a time."""
+
+    line: int
+    unit: str
+    variant: str
+    is_success: bool
+    revenue_minor: int
+    exposed_at: datetime | None
+
+
+@dataclass(slots=True)
+class Outline:
+    """What a first reading of the file found."""
+
+    variants: Counter[str] = field(default_factory=Counter)
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    def take(self, row: UnitRow) -> None:
+        """Count a line in."""
+        self.variants[row.variant] += 1
+        if row.exposed_at is not None:
+            self.first_at = min(self.first_at or row.exposed_at, row.exposed_at)
+            self.last_at = max(self.last_at or row.exposed_at, row.exposed_at)
+
+
+def import_experiment(
+    path: Path,
+    *,
+    slug: str,
+    control: str,
+    now: datetime,
+    form: ExperimentFormat,
+    name: str = "",
+    start: date | None = None,
+    window_days: int = 7,
+    progress: Progress | None = None,
+) -> ExperimentImportResult:
+    """Store the file as a completed experiment and return its report; a run that was broken off is gone on with.
+
+    Phase 1 opens at the file's first time, else at 00:00 UTC of `start`, and ends when every window has matured.
+
+    Args:
+        path: CSV with a header, gzip when its name ends in .gz.
+        slug: of the new experiment, path-safe.
+        control: the control's name in the variant column.
+        now: aware; nothing may lie after it.
+        form: the columns.
+        name: shown to people; the slug when blank.
+        start: the day of all exposures, for files without times.
+        window_days: the attribution window.
+        progress: told how far it is.
+
+    Raises:
+        UnreadableFile: no such file, a missing column, an unreadable line, or no control or test in it.
+        AlreadyImported: the slug is taken.
+        InvalidExperiment: the slug or the variants' names cannot be used.
+    """
+    tell = progress or _nobody
+    outline = _outline(path, form, tell)
+    if control not in outline.variants or len(outline.variants) < 2:
+        raise UnreadableFile(f"{path} needs the control {control!r} and another variant; it has {_listed(outline)}.")
+    opened_at, finished_at = _span(path, outline, start, window_days)
+    if finished_at > now:
+        raise UnreadableFile(f"{path}: its last windows end at {finished_at:%Y-%m-%d %H:%M} UTC; import it then.")
+    experiment = _running(slug) or _adopt(_spec(outline, slug, name, control, window_days, form), form, opened_at, now)
+    stored = _store(path, form, experiment, opened_at, finished_at, tell)
+    aggregate_experiments([experiment.pk], now=finished_at)
+    experiment = lifecycle.complete(experiment.pk, actor=ACTOR, now=finished_at, reason=f"imported from {path.name}")
+    units = {_key(value): count for value, count in outline.variants.items()}
+    return ExperimentImportResult(
+        experiment, units, stored["outcomes"], stored["mixed"], analyze(experiment, now=finished_at)
+    )
+
+
+def _outline(path: Path, form: ExperimentFormat, tell: Progress) -> Outline:
+    outline = Outline()
+    for row in _rows(path, form, "checking", tell):
+        outline.take(row)
+    return outline
+
+
+def _rows(path: Path, form: ExperimentFormat, stage: str, tell: Progress) -> Iterator[UnitRow]:
+    with CsvFile(path, form.columns, delimiter=form.delimiter) as table:
+        for count, (line, values) in enumerate(table):
+            if count % BATCH == 0:
+                tell(stage, *table.position())
+            try:
+                yield _row(line, values, form)
+            except ValueError as error:
+                raise UnreadableFile(f"{path}, line {line}: {error}.") from error
+        tell(stage, *table.position())
+
+
+def _row(line: int, values: tuple[str, ...], form: ExperimentFormat) -> UnitRow:
+    unit, variant, outcome, *others = (value.strip() for value in values)
+    if not unit or not variant:
+        raise ValueError("it names no unit or no variant")
+    if outcome.lower() not in TRUTHS:
+        raise ValueError(f"{outcome!r} is no outcome; write 1 or 0")
+    is_success = TRUTHS[outcome.lower()]
+    revenue = _minor(others[0], form.minor_digits) if form.revenue_column else 0
+    if revenue and not is_success:
+        raise ValueError("it has revenue and no outcome")
+    return UnitRow(line, unit, variant, is_success, revenue, _time(others[-1]) if form.time_column else None)
+
+
+def _minor(text: str, digits: int) -> int:
+    try:
+        amount = int(Decimal(text or "0").scaleb(digits).to_integral_value(ROUND_HALF_UP))
+    except (InvalidOperation, OverflowError) as error:
+        raise ValueError(f"{text!r} is no amount") from error
+    if amount < 0:
+        raise ValueError(f"{text!r} is less than nothing")
+    return amount
+
+
+def _time(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _span(path: Path, outline: Outline, start: date | None, window_days: int) -> tuple[datetime, datetime]:
+    midnight = datetime.combine(start, time(), UTC) if start else None
+    opened_at = outline.first_at or midnight
+    if opened_at is None:
+        raise UnreadableFile(f"{path} has no times: name its time column, or the day it started.")
+    last_day = datetime.combine((outline.last_at or opened_at).astimezone(UTC).date(), time(), UTC)
+    return opened_at, last_day + timedelta(days=window_days) + MATURING
+
+
+def _running(slug: str) -> Experiment | None:
+    known = Experiment.objects.select_related("current_phase").filter(slug=slug).first()
+    if known is None:
+        return None
+    is_import = known.current_phase is not None and known.current_phase.origin == PhaseOrigin.IMPORTED
+    if not is_import or known.status != ExperimentStatus.RUNNING:
+        raise AlreadyImported(f"There is an experiment {slug!r} already; choose another slug.")
+    return known
+
+
+def _spec(
+    outline: Outline, slug: str, name: str, control: str, window_days: int, form: ExperimentFormat
+) -> ExperimentSpec:
+    names = [control, *sorted(outline.variants.keys() - {control})]
+    return ExperimentSpec(
+        slug=slug,
+        name=name or slug,
+        variants=tuple(VariantSpec(key=_key(own), name=own, weight=1, is_control=own == control) for own in names),
+        attribution_window_days=window_days,
+        primary_metric=(PrimaryMetric.REVENUE if form.revenue_column else PrimaryMetric.CONVERSION).value,
+    )
+
+
+def _adopt(spec: ExperimentSpec, form: ExperimentFormat, opened_at: datetime, now: datetime) -> Experiment:
+    draft = create_draft(spec, actor=ACTOR, now=now)
+    experiment = lifecycle.adopt(draft.pk, origin=PhaseOrigin.IMPORTED, actor=ACTOR, now=opened_at)
+    if form.revenue_column:
+        # No bundle tells the phase its currency; the file's caller does.
+        experiment.phases.update(currency=form.currency)
+    return experiment
+
+
+def _store(
+    path: Path,
+    form: ExperimentFormat,
+    experiment: Experiment,
+    opened_at: datetime,
+    finished_at: datetime,
+    tell: Progress,
+) -> Counter[str]:
+    stored: Counter[str] = Counter()
+    rows = _rows(path, form, "storing", tell)
+    while batch := list(islice(rows, BATCH)):
+        exposures = [_exposure(experiment.slug, row, opened_at) for row in batch]
+        orders = [_order(experiment.slug, row, opened_at, form) for row in batch if row.is_success]
+        _require_stored(path, record_exposures(exposures, now=finished_at, check_lateness=False))
+        _require_stored(path, record_orders(orders, now=finished_at, check_lateness=False))
+        stored["outcomes"] += len(orders)
+    stored["mixed"] = Exposure.objects.filter(phase=experiment.current_phase, is_mixed=True).count()
+    return stored
+
+
+def _exposure(slug: str, row: UnitRow, opened_at: datetime) -> ExposureEvent:
+    return ExposureEvent(slug, row.unit, _key(row.variant), row.exposed_at or opened_at, phase=1)
+
+
+def _order(slug: str, row: UnitRow, opened_at: datetime, form: ExperimentFormat) -> OrderEvent:
+    # The reference holds the line, never the unit: raw unit ids are not stored.
+    return OrderEvent(
+        order_ref=f"{slug}:{row.line}",
+        placed_at=row.exposed_at or opened_at,
+        currency=form.currency,
+        lines=(OrderLine(f"{slug}-outcome", 1, row.revenue_minor),),
+        unit_id=row.unit,
+        source=SOURCE,
+    )
+
+
+def _require_stored(path: Path, results: tuple[ItemResult, ...]) -> None:
+    for result in results:
+        if result.outcome in ("rejected", "conflict"):
+            raise UnreadableFile(f"{path}: {result.detail}")
+
+
+def _key(value: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", value.lower()).strip("-")
+
+
+def _listed(outline: Outline) -> str:
+    return ", ".join(repr(value) for value in sorted(outline.variants)) or "no lines"
+
+
+def _nobody(stage: str, done: int, total: int) -> None:
+    """Tell nobody."""

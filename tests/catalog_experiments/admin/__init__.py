@@ -1,0 +1,1 @@
+"""Tests of the control center and the registered tables."""

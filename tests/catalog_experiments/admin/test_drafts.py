@@ -1,0 +1,160 @@
+"""The draft page: creates, edits and clones through the domain, and puts its refusals beside the fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from catalog_experiments.models import Experiment, ExperimentStatus
+from tests.builders import make_bundle, make_experiment
+
+HOME = "/admin/merchandising/bundles"
+ClientAs = Callable[[str], Client]
+
+
+def filled(**changes: Any) -> dict[str, Any]:
+    """Return a valid page for two variants on two bundles, as a browser posts it."""
+    data = {
+        "slug": "cups",
+        "name": "Cups",
+        "description": "",
+        "hypothesis": "More take it",
+        "sample_size_guardrail": "250",
+        "min_acceptance_percent": "10",
+        "max_acceptance_percent": "",
+        "max_drop_percent": "",
+        "coverage_percent": "100",
+        "planned_sample_size": "",
+        "variants-TOTAL_FORMS": "3",
+        "variants-INITIAL_FORMS": "2",
+        "variants-MIN_NUM_FORMS": "0",
+        "variants-MAX_NUM_FORMS": "6",
+        **row(0, key="control", name="Control", bundle_slug="cups-a", weight="50"),
+        **row(1, key="test", name="Test", bundle_slug="cups-b", weight="50", override_payload='{"headline": "Save"}'),
+        **row(2),
+    }
+    return data | changes
+
+
+def row(index: int, **values: str) -> dict[str, str]:
+    """Return one variant row as posted."""
+    blank = {"key": "", "name": "", "bundle_slug": "", "weight": "", "override_payload": "{}"}
+    return {f"variants-{index}-{name}": value for name, value in (blank | values).items()}
+
+
+@pytest.fixture
+def bundles(db: None) -> None:
+    """Two bundles on one page."""
+    make_bundle(bundle_slug="cups-a")
+    make_bundle(bundle_slug="cups-b")
+
+
+@pytest.mark.usefixtures("bundles")
+def test_new__valid_page__creates_the_draft(client_as: ClientAs) -> None:
+    answer = client_as("merchandiser").post(f"{HOME}/new", filled())
+
+    experiment = Experiment.objects.get(slug="cups")
+    assert answer.status_code == 302
+    assert experiment.status == ExperimentStatus.DRAFT
+    assert experiment.guardrail_config == {"min_acceptance_rate": 0.1}
+    assert [(v.key, v.bundle_id, v.is_control) for v in experiment.variants.all()] == [
+        ("control", "cups-a", True),
+        ("test", "cups-b", False),
+    ]
+
+
+@pytest.mark.usefixtures("bundles")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"slug": "Not/safe"}, "lower-case"),
+        ({"variants-1-bundle_slug": "no-such"}, "no-such"),
+        ({"variants-1-key": "control"}, "control"),
+        ({"min_acceptance_percent": "100"}, "less than or equal to 99.99"),
+        ({"min_acceptance_percent": "40", "max_acceptance_percent": "30"}, "must lie below"),
+        ({"variants-1-override_payload": "[1]"}, "JSON object"),
+        ({"variants-1-override_payload": "{"}, "valid JSON"),
+        ({"name": ""}, "required"),
+    ],
+)
+def test_new__bad_value__says_which_and_stores_nothing(
+    client_as: ClientAs, changes: dict[str, str], message: str
+) -> None:
+    answer = client_as("merchandiser").post(f"{HOME}/new", filled(**changes))
+
+    assert answer.status_code == 422
+    assert message.lower() in answer.content.decode().lower()
+    assert not Experiment.objects.exists()
+
+
+def test_new__slug_taken__stands_beside_the_slug(client_as: ClientAs) -> None:
+    make_experiment(slug="cups")
+    make_bundle(bundle_slug="cups-a")
+    make_bundle(bundle_slug="cups-b")
+
+    answer = client_as("merchandiser").post(f"{HOME}/new", filled())
+
+    assert answer.status_code == 422
+    assert "taken" in answer.content.decode()
+
+
+def test_new__viewer__is_forbidden(client_as: ClientAs) -> None:
+    assert client_as("viewer").get(f"{HOME}/new").status_code == 403
+
+
+def test_edit__draft__changes_it_at_once(client_as: ClientAs) -> None:
+    experiment = make_experiment(slug="cups")
+    client = client_as("merchandiser")
+
+    page = client.get(f"{HOME}/cups/edit")
+    answer = client.post(
+        f"{HOME}/cups/edit",
+        filled(
+            lock_version="0",
+            name="Better cups",
+            **{"variants-0-bundle_slug": "cups-control", "variants-1-bundle_slug": "cups-test"},
+        ),
+    )
+
+    experiment.refresh_from_db()
+    assert page.status_code == 200
+    assert answer.status_code == 302, answer.content.decode()
+    assert experiment.name == "Better cups"
+
+
+def test_edit__stale_page__keeps_what_the_other_wrote(client_as: ClientAs) -> None:
+    experiment = make_experiment(slug="cups", lock_version=3)
+
+    answer = client_as("merchandiser").post(
+        f"{HOME}/cups/edit",
+        filled(lock_version="2", **{"variants-0-bundle_slug": "cups-control", "variants-1-bundle_slug": "cups-test"}),
+    )
+
+    experiment.refresh_from_db()
+    assert answer.status_code == 422
+    assert "Somebody changed" in answer.content.decode()
+    assert experiment.name == "Cup and saucer"
+
+
+def test_edit__settings_the_page_does_not_show__are_kept(client_as: ClientAs) -> None:
+    experiment = make_experiment(slug="cups", guardrail_config={"min_acceptance_rate": 0.2, "mode": "shadow"})
+
+    client_as("merchandiser").post(
+        f"{HOME}/cups/edit",
+        filled(lock_version="0", **{"variants-0-bundle_slug": "cups-control", "variants-1-bundle_slug": "cups-test"}),
+    )
+
+    experiment.refresh_from_db()
+    assert experiment.guardrail_config == {"min_acceptance_rate": 0.1, "mode": "shadow"}
+
+
+def test_clone__any_experiment__makes_a_draft(client_as: ClientAs) -> None:
+    make_experiment(slug="cups")
+
+    answer = client_as("merchandiser").post(f"{HOME}/cups/clone", {"slug": "cups-2", "name": "Cups again"})
+
+    assert answer.status_code == 302
+    assert Experiment.objects.get(slug="cups-2").variants.count() == 2

@@ -1,0 +1,139 @@
+"""The buttons: each asks first, does one thing, says why it refuses, and is open to the right roles only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.test import Client
+
+from catalog_experiments.models import Experiment, ExperimentEvent, ExperimentStatus
+from tests.builders import make_experiment
+
+HOME = "/admin/merchandising/bundles"
+ClientAs = Callable[[str], Client]
+MAY = {
+    "publish": {"merchandiser", "approver"},
+    "pause": {"merchandiser", "approver", "operator"},
+    "resume": {"merchandiser", "approver"},
+    "complete": {"merchandiser", "approver"},
+    "delete": {"merchandiser", "approver"},
+}
+
+
+def version_of(experiment: Experiment) -> int:
+    """Return the lock version as stored now."""
+    return Experiment.objects.get(pk=experiment.pk).lock_version
+
+
+def press(client: Client, experiment: Experiment, verb: str, **answers: object) -> int:
+    """Post a verb's form as the page was last shown and return the status code."""
+    data = {"lock_version": version_of(experiment), **answers}
+    return client.post(f"{HOME}/{experiment.slug}/{verb}", data).status_code
+
+
+@pytest.mark.parametrize("role", ["viewer", "merchandiser", "approver", "operator"])
+@pytest.mark.parametrize("verb", MAY)
+def test_verb_page__each_role__opens_for_those_who_may(client_as: ClientAs, role: str, verb: str) -> None:
+    make_experiment()
+
+    status = client_as(role).get(f"{HOME}/cup-saucer/{verb}").status_code
+
+    assert status == (200 if role in MAY[verb] else 403)
+
+
+def test_publish__draft__runs_and_leaves_an_event(client_as: ClientAs) -> None:
+    experiment = make_experiment()
+
+    status = press(client_as("merchandiser"), experiment, "publish", reason="ready")
+
+    experiment.refresh_from_db()
+    assert status == 302
+    assert experiment.status == ExperimentStatus.RUNNING
+    event = ExperimentEvent.objects.get(action="publish")
+    assert (event.actor, event.reason) == ("user:a-merchandiser", "ready")
+
+
+def test_publish__failing_checklist__refuses_and_changes_nothing(client_as: ClientAs) -> None:
+    experiment = make_experiment(variants=[{"key": "control", "name": "Control", "is_control": True}])
+
+    answer = client_as("merchandiser").post(f"{HOME}/cup-saucer/publish", {"lock_version": 0})
+
+    experiment.refresh_from_db()
+    assert answer.status_code == 409
+    assert "failing checks" in answer.content.decode()
+    assert experiment.status == ExperimentStatus.DRAFT
+
+
+def test_pause__stale_page__says_so_and_changes_nothing(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    experiment = make_experiment()
+    press(client, experiment, "publish")
+
+    answer = client.post(f"{HOME}/cup-saucer/pause", {"lock_version": 0, "reason": "old page"})
+
+    experiment.refresh_from_db()
+    assert answer.status_code == 409
+    assert "Somebody changed this experiment" in answer.content.decode()
+    assert experiment.status == ExperimentStatus.RUNNING
+
+
+def test_pause__without_reason__asks_for_one(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    experiment = make_experiment()
+    press(client, experiment, "publish")
+
+    status = press(client, experiment, "pause", reason="")
+
+    experiment.refresh_from_db()
+    assert status == 409
+    assert experiment.status == ExperimentStatus.RUNNING
+
+
+def test_pause_then_resume__by_people__ends_running(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    experiment = make_experiment()
+    press(client, experiment, "publish")
+
+    paused = press(client, experiment, "pause", reason="looks odd")
+    resumed = press(client, experiment, "resume")
+
+    experiment.refresh_from_db()
+    assert (paused, resumed) == (302, 302)
+    assert experiment.status == ExperimentStatus.RUNNING
+    assert experiment.phases.count() == 1, "a person's pause keeps the phase"
+
+
+def test_complete__with_conclusion__is_final(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    experiment = make_experiment()
+    press(client, experiment, "publish")
+
+    press(client, experiment, "complete", conclusion="won", winner_key="test", learnings="Saucers sell.")
+    again = press(client, experiment, "publish")
+
+    experiment.refresh_from_db()
+    assert experiment.status == ExperimentStatus.COMPLETED
+    assert experiment.winner is not None
+    assert experiment.winner.key == "test"
+    assert again == 409
+
+
+def test_delete__draft__is_gone_but_its_trail_stays(client_as: ClientAs) -> None:
+    experiment = make_experiment()
+
+    status = press(client_as("merchandiser"), experiment, "delete")
+
+    assert status == 302
+    assert not Experiment.objects.filter(pk=experiment.pk).exists()
+    assert ExperimentEvent.objects.filter(experiment_slug="cup-saucer", action__startswith="delete").exists()
+
+
+@pytest.mark.parametrize("verb", MAY)
+def test_verb_page__by_get__changes_nothing(client_as: ClientAs, verb: str) -> None:
+    experiment = make_experiment()
+
+    client_as("").get(f"{HOME}/cup-saucer/{verb}")
+
+    assert version_of(experiment) == 0
+    assert not ExperimentEvent.objects.exists()

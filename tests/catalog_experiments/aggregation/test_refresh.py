@@ -1,0 +1,212 @@
+"""Whatever arrives, in whatever order, between whatever runs: a refresh equals a full count equals the definitions."""
+
+import datetime as dt
+import random
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from catalog_experiments.aggregation import BundleAcceptanceAggregator, cursors, refresh_tallies
+from catalog_experiments.intake import ExposureEvent, OrderEvent, OrderLine, record_exposures, record_orders
+from catalog_experiments.models import (
+    AggregationCursor,
+    Exposure,
+    GuardrailTally,
+    Moment,
+    Order,
+    OrderOutcome,
+    Phase,
+    PhaseOrigin,
+)
+from tests.builders import NOON, make_bundle, make_running_experiment
+from tests.catalog_experiments.aggregation.reference import reference_moments, reference_tallies
+
+pytestmark = pytest.mark.django_db
+
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
+END = NOON + 20 * DAY
+
+
+@pytest.fixture(autouse=True)
+def no_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a refresh look at nothing but news: the overlap would recount these young facts every time."""
+    monkeypatch.setattr(cursors, "OVERLAP", dt.timedelta(0))
+
+
+def make_measured_phase(**overrides: Any) -> Phase:
+    """Make a running experiment whose claims are taken as given, with a different bundle in each variant."""
+    variants = [
+        {"key": key, "name": key, "weight": 1, "is_control": key == "control", "bundle": bundle}
+        for key, bundle in (
+            ("control", make_bundle(bundle_slug="one", components=[{"slug": "saucer", "quantity": 1}])),
+            ("test", make_bundle(bundle_slug="two", components=[{"slug": "spoon", "quantity": 1}])),
+        )
+    ]
+    phase = make_running_experiment(variants=variants).current_phase
+    assert phase is not None
+    Phase.objects.filter(pk=phase.pk).update(origin=PhaseOrigin.IMPORTED, window_days=3, **overrides)
+    phase.refresh_from_db()
+    return phase
+
+
+def tallies(phase: Phase) -> dict[Any, tuple[int, int, int, int]]:
+    rows = GuardrailTally.objects.filter(phase=phase)
+    return {
+        (row.variant_key, row.outcome_hour_at): (row.n, row.accepted, row.gross_n, row.gross_accepted) for row in rows
+    }
+
+
+def moments(phase: Phase) -> dict[Any, tuple[int, Decimal, Decimal]]:
+    return {
+        (row.variant_key, row.cohort_date, row.metric, row.currency): (row.n, row.total, row.total_squares)
+        for row in Moment.objects.filter(phase=phase)
+    }
+
+
+def assert_counted_right(phase: Phase) -> None:
+    phase.refresh_from_db()
+    assert tallies(phase) == reference_tallies(phase)
+    assert moments(phase) == reference_moments(phase)
+
+
+minutes = st.integers(0, 8 * 24 * 60)
+exposure_events = st.builds(
+    lambda unit, key, at: ExposureEvent("cup-saucer", f"u{unit}", key, NOON + at * dt.timedelta(minutes=1)),
+    st.integers(0, 4),
+    st.sampled_from(["control", "test"]),
+    minutes,
+)
+one_sided_events = st.builds(
+    lambda unit, at: ExposureEvent(
+        "cup-saucer", f"u{unit}", "test" if unit % 2 else "control", NOON + at * dt.timedelta(minutes=1)
+    ),
+    st.integers(0, 7),
+    minutes,
+)
+
+
+@st.composite
+def order_events(draw: st.DrawFn) -> OrderEvent:
+    number = draw(st.integers(0, 11))
+    status = draw(st.sampled_from(["pending", "paid", "paid", "confirmed", "cancelled"]))
+    placed_at = NOON + dt.timedelta(minutes=(number * 977) % (8 * 24 * 60))
+    side = ("saucer", "spoon", "plate")[number % 3]
+    returned = draw(st.integers(0, 1)) if number % 2 else 0
+    lines = [OrderLine(side, 1, 100 * number, 50 if number % 4 else None, returned=returned)]
+    if number != 11:
+        lines.append(OrderLine("cup", 1, 2000, 900))
+    return OrderEvent(
+        order_ref=f"A-{number}",
+        placed_at=placed_at,
+        currency="EUR",
+        lines=tuple(lines),
+        unit_id=f"u{number % 5}",
+        status=status,
+        cancelled_at=placed_at if status == "cancelled" else None,
+        refunded_minor=draw(st.sampled_from([0, 0, 150])),
+    )
+
+
+steps = st.lists(
+    st.one_of(one_sided_events, exposure_events, order_events(), st.sampled_from(["run", "tick", "pause", "resume"])),
+    min_size=1,
+    max_size=25,
+)
+
+
+def apply(step: Any, phase: Phase, place: int) -> None:
+    """Do one step of a stream: a report, a run, a guardrail tick, or a change of what is served."""
+    if isinstance(step, ExposureEvent):
+        record_exposures([step], now=END)
+    elif isinstance(step, OrderEvent):
+        record_orders([step], now=END)
+    elif step == "run":
+        BundleAcceptanceAggregator().recompute(now=END)
+    elif step == "tick":
+        refresh_tallies([phase.experiment_id], now=END)
+    else:
+        _serve(phase, step, NOON + place * 6 * HOUR)
+
+
+def _serve(phase: Phase, step: str, at: dt.datetime) -> None:
+    gaps = Phase.objects.get(pk=phase.pk).unserved_spans
+    is_open = bool(gaps) and gaps[-1][1] is None
+    if step == "pause" and not is_open:
+        gaps = [*gaps, [at.isoformat(), None]]
+    elif step == "resume" and is_open:
+        gaps = [*gaps[:-1], [gaps[-1][0], at.isoformat()]]
+    Phase.objects.filter(pk=phase.pk).update(unserved_spans=gaps)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(stream=steps)
+def test_aggregates__after_any_stream_with_runs_in_between__equal_the_definitions(stream: list[Any]) -> None:
+    _forget_everything()
+    phase = Phase.objects.first() or make_measured_phase(caps={"revenue": 2500})
+
+    for place, step in enumerate(stream):
+        apply(step, phase, place)
+    BundleAcceptanceAggregator().recompute(now=END)
+
+    refreshed = (tallies(phase), moments(phase))
+    AggregationCursor.objects.all().delete()
+    BundleAcceptanceAggregator().recompute(now=END)
+    assert refreshed == (tallies(phase), moments(phase))
+    assert_counted_right(phase)
+
+
+def _forget_everything() -> None:
+    for model in (OrderOutcome, Order, Exposure, GuardrailTally, Moment, AggregationCursor):
+        model.objects.all().delete()
+    Phase.objects.update(unserved_spans=[])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_aggregates__after_a_long_stream__equal_the_definitions_at_every_run(seed: int) -> None:
+    phase = make_measured_phase(caps={"revenue": 2500})
+    stream = _long_stream(random.Random(seed))
+
+    for place, step in enumerate(stream):
+        apply(step, phase, place // 8)
+        if step == "run":
+            assert_counted_right(phase)
+    BundleAcceptanceAggregator().recompute(now=END)
+
+    assert_counted_right(phase)
+    assert sum(row[0] for row in tallies(phase).values()) > 5
+
+
+def _long_stream(chance: random.Random) -> list[Any]:
+    """Return reports of 40 units over 8 days: shuffled, repeated, some late, cancelled, mixed or without margin."""
+    units = [f"u{number}" for number in range(40)]
+    exposures = [
+        ExposureEvent("cup-saucer", unit, chance.choice(["control", "test"]), NOON + chance.random() * 4 * DAY)
+        for unit in units
+    ]
+    exposures += [
+        ExposureEvent("cup-saucer", event.unit_id, event.variant_key, event.exposed_at - chance.random() * DAY)
+        for event in chance.sample(exposures, 12)
+        if event.exposed_at is not None and event.exposed_at - DAY > NOON
+    ]
+    exposures += [ExposureEvent("cup-saucer", "u0", key, NOON + DAY) for key in ("control", "test")]
+    orders = [_random_order(chance, number, units) for number in range(90)]
+    cancelled = [
+        replace(order, status="cancelled", cancelled_at=order.placed_at) for order in chance.sample(orders, 15)
+    ]
+    stream: list[Any] = [*exposures, *orders, *cancelled, *chance.sample(orders, 10), *["run"] * 8, *["tick"] * 8]
+    stream += ["pause", "resume"] * (chance.random() < 0.5)
+    chance.shuffle(stream)
+    return stream
+
+
+def _random_order(chance: random.Random, number: int, units: list[str]) -> OrderEvent:
+    side = chance.choice(["saucer", "spoon", "plate"])
+    lines = [OrderLine(side, 1, chance.randrange(2000), None if chance.random() < 0.03 else 50)]
+    if chance.random() < 0.8:
+        lines.append(OrderLine("cup", 1, 2000, 900))
+    placed_at = NOON + chance.random() * 7 * DAY
+    return OrderEvent(f"A-{number}", placed_at, "EUR", tuple(lines), unit_id=chance.choice(units))

@@ -1,0 +1,64 @@
+"""Facts by the hundred, written straight to the tables: units that met a variant and ordered, with or without the bundle."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+
+from django.utils import timezone
+
+from catalog_experiments.models import Experiment, Exposure, Order, OrderOutcome, OrderStatus
+
+SETTLE = dt.timedelta(minutes=1)
+
+
+def add_visitors(experiment: Experiment, key: str, count: int, *, at: dt.datetime) -> list[uuid.UUID]:
+    """Expose new units to a variant at one moment; return them."""
+    phase = experiment.current_phase
+    assert phase is not None
+    units = [uuid.uuid4() for _ in range(count)]
+    Exposure.objects.bulk_create(
+        Exposure(
+            retention_month=phase.opened_at.date().replace(day=1),
+            experiment=experiment,
+            phase=phase,
+            unit=unit,
+            variant_key=key,
+            exposed_at=at,
+            recorded_at=timezone.now(),
+        )
+        for unit in units
+    )
+    return units
+
+
+def add_buyers(experiment: Experiment, key: str, count: int, accepted: int, *, at: dt.datetime) -> list[Order]:
+    """Add units that met the variant and ordered a minute later; the first `accepted` took its bundle."""
+    bundle = experiment.variants.get(key=key).bundle
+    assert bundle is not None
+    recorded_at = timezone.now()
+    orders = [
+        Order(
+            order_ref=str(unit),
+            unit=unit,
+            placed_at=at + SETTLE,
+            revenue_minor=3240,
+            currency="EUR",
+            recorded_at=recorded_at,
+            revised_at=recorded_at,
+            content_digest=unit,
+        )
+        for unit in add_visitors(experiment, key, count, at=at)
+    ]
+    Order.objects.bulk_create(orders)
+    OrderOutcome.objects.bulk_create(
+        OrderOutcome(order=order, bundle=bundle, accepted=number < accepted) for number, order in enumerate(orders)
+    )
+    return orders
+
+
+def cancel(orders: list[Order], *, at: dt.datetime) -> None:
+    """Cancel orders, as the shop would report it."""
+    Order.objects.filter(pk__in=[order.pk for order in orders]).update(
+        status=OrderStatus.CANCELLED, cancelled_at=at, revised_at=timezone.now()
+    )
