@@ -55,11 +55,6 @@ class Caller:
         return True
 
     @property
-    def is_client(self) -> bool:
-        """Say whether the key is public, so that anybody may hold it."""
-        return self.kind == ApiKey.Kind.CLIENT
-
-    @property
     def actor(self) -> str:
         """Name the caller as the audit trail does."""
         return f"key:{self.name}"
@@ -152,12 +147,6 @@ def environment_callers() -> Mapping[str, Caller]:
         checkout = Caller("checkout", ApiKey.Kind.SERVER, ALL_SCOPES)
         callers[digest_secret(settings.CHECKOUT_API_KEY)] = checkout
     return callers
-
-
-def valid_callers(*, now: datetime) -> Mapping[str, Caller]:
-    """Return every caller with a key valid at `now` by the key's digest: one query, for a reader that keeps them."""
-    stored = {key.secret_digest: _caller(key) for key in ApiKey.objects.filter(_valid(now))}
-    return {**stored, **environment_callers()}
 
 
 def _valid(now: datetime) -> Q:

@@ -63,16 +63,16 @@ def update(
     Raises:
         ExperimentNotFound: there is none.
         StaleVersion: it changed since the caller read it.
-        IllegalMove: it is completed.
+        IllegalMove: it is completed, and the edit would change something.
         InvalidExperiment: fields are refused, or cannot change once published.
     """
     with transaction.atomic():
         experiment = locked_experiment(experiment_id, expected_version)
-        if experiment.status == ExperimentStatus.COMPLETED:
-            raise IllegalMove(experiment.status, "be edited", legal_moves(experiment.status))
         before = wanted_spec(experiment)
         after = with_values(before, changes.fields_set())
         changed = [name for name in spec_fields() if getattr(before, name) != getattr(after, name)]
+        if changed and experiment.status == ExperimentStatus.COMPLETED:
+            raise IllegalMove(experiment.status, "be edited", legal_moves(experiment.status))
         if changed:
             _check_edit(experiment, after)
             _write_edit(experiment, after, changed)

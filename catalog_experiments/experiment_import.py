@@ -48,7 +48,7 @@ Progress = Callable[[str, int, int], None]
 class ExperimentFormat:
     """Which column holds what; blank `revenue_column` and `time_column` mean there is none.
 
-    Outcomes are 1/0, true/false or yes/no. Revenue is in the currency's main unit, with `minor_digits` digits.
+    A blank `unit_column` makes each line a unit of its own. Outcomes are 1/0, true/false or yes/no. Revenue is in the currency's main unit, with `minor_digits` digits.
     """
 
     unit_column: str = "unit"
@@ -62,9 +62,9 @@ class ExperimentFormat:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns read: unit, variant, outcome, then revenue and time where there are any."""
-        named = (self.unit_column, self.variant_column, self.outcome_column)
-        return (*named, *filter(None, (self.revenue_column, self.time_column)))
+        """Names of the columns read: variant and outcome, then unit, revenue and time where there are any."""
+        others = (self.unit_column, self.revenue_column, self.time_column)
+        return (self.variant_column, self.outcome_column, *filter(None, others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +178,8 @@ def _rows(path: Path, form: ExperimentFormat, stage: str, tell: Progress) -> Ite
 
 
 def _row(line: int, values: tuple[str, ...], form: ExperimentFormat) -> UnitRow:
-    unit, variant, outcome, *others = (value.strip() for value in values)
+    variant, outcome, *others = (value.strip() for value in values)
+    unit = others.pop(0) if form.unit_column else f"line {line}"
     if not unit or not variant:
         raise ValueError("it names no unit or no variant")
     if outcome.lower() not in TRUTHS:

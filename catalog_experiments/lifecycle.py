@@ -169,17 +169,10 @@ def complete(
     reason: str = "",
     expected_version: int | None = None,
 ) -> Experiment:
-    """End an experiment for good and freeze its report; a blank conclusion stays "not stated" until `conclude`.
+    """End an experiment for good and freeze its report.
 
-    Args:
-        experiment_id: a running or paused experiment.
-        actor: who ends it.
-        now: when, aware and in UTC.
-        conclusion: one of `Conclusion`.
-        winner_key: the variant to ship, None to go on with the control.
-        learnings: for the next one who asks.
-        reason: why now.
-        expected_version: the lock version the caller saw.
+    `conclusion` is one of `Conclusion`; blank stays "not stated" until `conclude`. `winner_key` names the variant to
+    ship, None goes on with the control; `learnings` are for the next one who asks.
 
     Raises:
         ExperimentNotFound, StaleVersion: as `publish`.

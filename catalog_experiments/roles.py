@@ -24,6 +24,9 @@ _TABLES_SEEN_BY_ALL = (
     "orderoutcome",
     "alert",
     "delivery",
+    "deliveryattempt",
+    "targethealth",
+    "aggregationcursor",
 )
 _VIEW = tuple(f"view_{table}" for table in _TABLES_SEEN_BY_ALL)
 _DRAFT = (

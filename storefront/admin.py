@@ -8,7 +8,7 @@ from storefront.models import Product, ShopOrder
 
 
 @admin.register(Product)
-class ProductAdmin(ModelAdmin):
+class ProductAdmin(ModelAdmin[Product]):
     """What the shop sells."""
 
     list_display = ["name", "slug", "category", "price_minor", "cost_minor", "currency", "stock_state", "position"]
@@ -18,7 +18,7 @@ class ProductAdmin(ModelAdmin):
 
 
 @admin.register(ShopOrder)
-class ShopOrderAdmin(ModelAdmin):
+class ShopOrderAdmin(ModelAdmin[ShopOrder]):
     """What was ordered, and whether telemetry has heard of it; to be read."""
 
     list_display = ["reference", "placed_at", "total_minor", "currency", "is_internal", "reported_at", "report_error"]

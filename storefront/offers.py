@@ -24,6 +24,10 @@ VALID_FOR = dt.timedelta(hours=24)
 """How long a promised price is honored, whatever happens to the experiment."""
 
 MAX_COPY = 300  # characters; longer copy is a mistake, not an offer
+PICTURE_WIDTH, USUAL_WIDTH = 372, 260
+WIDTHS = {"teapot": 380, "saucer": 360, "plate": 360}
+"""How wide a drawing is next to the others, where it is not as wide as usual."""
+
 COPY_KEYS = ("headline", "body", "badge", "cta", "art")
 
 
@@ -67,9 +71,11 @@ class Offer:
     def arrangement(self) -> tuple[tuple[str, int, int], ...]:
         """Return each piece's drawing, its left edge and width on a picture 400 wide; six pieces at most."""
         pieces = [item.product.art for item in self.items for _ in range(item.quantity)][:6]
-        width = min(170, 372 // len(pieces))
-        left = (400 - width * len(pieces)) // 2
-        return tuple((art, left + width * place, width) for place, art in enumerate(pieces))
+        natural = [WIDTHS.get(art, USUAL_WIDTH) for art in pieces]
+        scale = min(PICTURE_WIDTH / sum(natural), 170 / USUAL_WIDTH)
+        widths = [int(width * scale) for width in natural]
+        left = (400 - sum(widths)) // 2
+        return tuple((art, left + sum(widths[:place]), widths[place]) for place, art in enumerate(pieces))
 
     @property
     def saving_minor(self) -> int:

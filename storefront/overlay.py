@@ -24,6 +24,11 @@ from storefront.visitors import Visitor
 SOURCE = "catalog-experiment-service"
 LINK_VALID_FOR = dt.timedelta(hours=8)
 SALT = "storefront.overlay"
+WORDS = {
+    "min_acceptance_rate": "fewer take the offer than the limit allows",
+    "max_acceptance_rate": "more take the offer than the limit allows",
+    "max_drop_vs_control": "fewer buy than with the control, beyond the limit",
+}
 UNTIL, FORCED, HIDDEN = "overlay_until", "overlay_forced", "overlay_hidden"  # keys of the session
 
 
@@ -199,7 +204,8 @@ def _entry(badge: ExperimentBadge, variant: VariantBadge) -> BundleEntry:
 def _chip(badge: ExperimentBadge, decision: Decision | None) -> Chip:
     if badge.status != "running":
         served = {"paused": "paused, control shown", "completed": "completed", "draft": "draft, not live"}
-        return Chip(badge.status, f"{badge.slug}: {served[badge.status]}")
+        is_alarm = badge.status == "paused" and badge.state in {"breached", "outage"}
+        return Chip(badge.state if is_alarm else badge.status, f"{badge.slug}: {served[badge.status]}")
     is_shown = decision is not None and decision.experiment == badge.slug
     variant = f"{decision.variant_key}, " if is_shown and decision else ""
     return Chip(badge.state, f"{badge.slug}: {variant}{badge.state}")
@@ -228,10 +234,13 @@ def _warnings(badges: Sequence[ExperimentBadge]) -> tuple[str, ...]:
 
 
 def _warnings_of(badge: ExperimentBadge) -> list[str]:
+    if badge.status not in {"running", "paused"}:
+        return []
     flagged = [
-        f"{badge.slug}, {variant.key}: {', '.join(variant.breach_reasons) or 'outside its limits'}."
+        f"{badge.slug}, {variant.key}: {WORDS.get(reason, reason)}."
         for variant in badge.variants
-        if variant.guardrail_breached and badge.status in {"running", "paused"}
+        for reason in variant.breach_reasons
+        if reason != "sample_size"  # too few orders yet is no trouble
     ]
     paused = (
         [f"{badge.slug} is paused: {badge.pause_reason or 'no reason was given'}"] if badge.status == "paused" else []

@@ -30,7 +30,9 @@ LONGEST_THOUGHT_SECONDS = 12.0
 EXPOSURES_PATH, ORDERS_PATH = "/api/v1/catalog/exposures", "/api/v1/catalog/orders"
 MAX_BATCH = 500
 MAX_WAITING = 20_000
-TIMEOUT = (3.05, 15)  # seconds to connect, seconds to answer
+TIMEOUT = (3.05, 10.0)  # seconds to connect, seconds to answer
+LAST_TIMEOUT = (1.0, 3.0)
+"""The same for the last try before the end: whoever asked to stop does not wait long."""
 
 Decide = Callable[[str, Mapping[str, Any], str], Decision | None]
 
@@ -210,31 +212,31 @@ class Reporter:
         """Let go of the connections; what waits is lost."""
         self._session.close()
 
-    def flush(self) -> bool:
+    def flush(self, timeout: tuple[float, float] = TIMEOUT) -> bool:
         """Send everything that waits; False when the intake does not answer now and the rest has to wait.
 
         Raises:
             IntakeRefused: the key or the address is wrong.
         """
-        return all(self._flush(path, waiting) for path, waiting in self._waiting.items())
+        return all(self._flush(path, waiting, timeout) for path, waiting in self._waiting.items())
 
-    def _flush(self, path: str, waiting: deque[dict[str, Any]]) -> bool:
+    def _flush(self, path: str, waiting: deque[dict[str, Any]], timeout: tuple[float, float]) -> bool:
         while waiting:
             batch = list(islice(waiting, MAX_BATCH))
-            if not self._send(path, batch):
+            if not self._send(path, batch, timeout):
                 return False
             for _ in batch:
                 waiting.popleft()
         return True
 
-    def _send(self, path: str, batch: list[dict[str, Any]]) -> bool:
+    def _send(self, path: str, batch: list[dict[str, Any]], timeout: tuple[float, float]) -> bool:
         name = path.rpartition("/")[2]
         try:
             answer = self._session.post(
-                self._base_url + path, json={name: batch}, headers={"X-API-Key": self._keys[path]}, timeout=TIMEOUT
+                self._base_url + path, json={name: batch}, headers={"X-API-Key": self._keys[path]}, timeout=timeout
             )
         except requests.RequestException as unreachable:
-            logger.warning("the intake cannot be reached: %s", unreachable)
+            logger.warning("the intake cannot be reached (%s); trying again", type(unreachable).__name__)
             return False
         if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
             logger.warning("the intake answers %s; trying again", answer.status_code)

@@ -72,3 +72,12 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
         with connection.cursor() as cursor:
             cursor.execute(f"ALTER DATABASE {name} SET smplat.allow_truncate = 'on'")
         connection.close()
+
+
+@pytest.fixture(autouse=True)
+def reader_ends_with_its_test() -> Iterator[None]:
+    """Stop the storefront's reader thread, should a test have started it: its connection would outlive the database."""
+    yield
+    from storefront import document
+
+    document.renew()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.conf import settings
+from django.conf import LazySettings, settings
 from django.core.management import CommandError, call_command
 
 from catalog_experiments.models import Bundle, Experiment, VariantMetric
@@ -21,9 +22,9 @@ def test_files__in_the_project__say_what_the_code_says() -> None:
     assert {path.stem for path in FOLDER.glob("qa_*.json")} == set(NAMES)
 
 
-def test_command__check__passes_now_and_fails_when_a_file_is_old(tmp_path: Path, settings: pytest.FixtureDef) -> None:  # type: ignore[type-arg]  # pytest-django's wrapper has no type
+def test_command__check__passes_now_and_fails_when_a_file_is_old(tmp_path: Path, settings: LazySettings) -> None:
     call_command("write_qa_fixtures", "--check")
-    settings.BASE_DIR = tmp_path  # type: ignore[attr-defined]  # see above
+    settings.BASE_DIR = tmp_path
     (tmp_path / "fixtures").mkdir()
 
     with pytest.raises(CommandError, match=r"qa_catalog\.json"):
@@ -65,6 +66,6 @@ def test_loaddata__all_together__fit_each_other() -> None:
 def test_seed__after_loaddata__takes_the_loaded_rows_over() -> None:
     call_command("loaddata", *NAMES, verbosity=0)
 
-    call_command("seed_bundle_experiments", verbosity=0, stdout=open("/dev/null", "w"))  # noqa: SIM115
+    call_command("seed_bundle_experiments", verbosity=0, stdout=StringIO())
 
     assert Experiment.objects.filter(slug="qa-catalog").count() == 1

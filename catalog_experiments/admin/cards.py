@@ -135,7 +135,7 @@ def _row(variant: VariantReport, verdict: Mapping[str, Any] | None) -> VariantRo
         sample=variant.sample_size,
         conversions=variant.acceptance_count,
         rate=variant.acceptance_rate,
-        lift=None if variant.is_control else variant.lift,
+        lift=variant.lift if variant.lift_interval else None,
         lift_note="" if variant.is_control else note,
         forest=None if variant.is_control else forest(variant.lift, variant.lift_interval),
         state=verdict_state(verdict["verdict"]) if verdict else None,

@@ -18,15 +18,15 @@ from catalog_experiments.aggregation.metric_rows import (
     variants_by_phase,
 )
 from catalog_experiments.aggregation.runs import Progress, require_lookback
-from catalog_experiments.aggregation.scope import ARMS, SPANS, Scope
-from catalog_experiments.aggregation.tallies import first_outcomes
+from catalog_experiments.aggregation.scope import Scope, without_nested_loops
+from catalog_experiments.aggregation.tallies import FIRST_OUTCOMES
 from catalog_experiments.models import ExperimentStatus, Phase, PhaseOrigin, VariantMetric
 
 SLICE = 10
 """Phases read by one statement."""
 
 ACCEPTED_BY_DAY = f"""
-WITH {SPANS},{ARMS},{first_outcomes()}
+WITH {FIRST_OUTCOMES}
 SELECT phase_id, variant_key, (placed_at AT TIME ZONE 'UTC')::date AS day,
        sum(net), sum(net * accepted::int), 0, 0, 0
 FROM firsts WHERE net = 1 GROUP BY 1, 2, 3
@@ -133,7 +133,7 @@ def _reconstructed(phases: list[Phase], lookback_days: int, now: datetime) -> It
 def _counts_by_day(phases: Sequence[Phase]) -> dict[tuple[UUID, str, date], VariantCounts]:
     counts: dict[tuple[UUID, str, date], VariantCounts] = {}
     parameters = Scope.of(phases).parameters()
-    with connection.cursor() as cursor:
+    with without_nested_loops(), connection.cursor() as cursor:
         for statement in (ACCEPTED_BY_DAY, EXPOSED_BY_DAY):
             cursor.execute(statement, parameters)
             for phase_id, variant_key, day, *numbers in cursor.fetchall():

@@ -7,6 +7,10 @@ Money is net of refunds, capped per unit in the phase's own currency; a day has 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import orjson
 from django.db import connection
 
 from catalog_experiments.aggregation import cursors
@@ -14,10 +18,12 @@ from catalog_experiments.aggregation.cursors import Watermark
 from catalog_experiments.aggregation.scope import (
     ARMS,
     ELIGIBLE,
+    EXPOSURE_OF_UNIT,
     EXPOSURES_OF_SPAN,
     EXPOSURES_RECORDED_SINCE,
     SPANS,
     Scope,
+    without_nested_loops,
 )
 from catalog_experiments.models import AggregationCursor, Phase
 
@@ -25,52 +31,52 @@ DAY = "(exposure.exposed_at AT TIME ZONE 'UTC')::date"
 HARM_WINDOW = "interval '24 hours'"
 
 # An exposure that came earlier than known left a later day: every counted day after the first changed one is suspect.
-TOUCHED = f"""
+FIND_TOUCHED = f"""
+WITH {SPANS},
 met AS MATERIALIZED (
     SELECT DISTINCT span.phase_id, {DAY} AS cohort_date
     FROM spans span
     JOIN {EXPOSURES_RECORDED_SINCE}
-),
+)
+SELECT phase_id, cohort_date FROM met
+UNION
+SELECT kept.phase_id, kept.cohort_date
+FROM catalog_bundle_experiment_moments kept
+JOIN (SELECT phase_id, min(cohort_date) AS first_date FROM met GROUP BY phase_id) AS changed
+    ON changed.phase_id = kept.phase_id AND kept.cohort_date > changed.first_date
+UNION
+SELECT span.phase_id, {DAY}
+FROM catalog_checkout_orders placed
+JOIN spans span ON placed.revised_at >= span.since
+    AND placed.placed_at >= span.served_from AND placed.placed_at < span.served_to
+JOIN {EXPOSURE_OF_UNIT.format(unit="placed.unit")}
+WHERE placed.revised_at >= %(since)s AND placed.placed_at >= exposure.exposed_at
+    AND placed.placed_at < exposure.exposed_at + span.attribution
+"""
+
+TOUCHED = """
 touched AS MATERIALIZED (
-    SELECT phase_id, cohort_date FROM met
-    UNION
-    SELECT kept.phase_id, kept.cohort_date
-    FROM catalog_bundle_experiment_moments kept
-    JOIN (SELECT phase_id, min(cohort_date) AS first_date FROM met GROUP BY phase_id) AS changed
-        ON changed.phase_id = kept.phase_id AND kept.cohort_date > changed.first_date
-    UNION
-    SELECT span.phase_id, {DAY}
-    FROM catalog_checkout_orders placed
-    JOIN spans span ON placed.revised_at >= span.since
-        AND placed.placed_at >= span.served_from AND placed.placed_at < span.served_to
-    JOIN {EXPOSURES_OF_SPAN}
-        AND exposure.unit = placed.unit
-    WHERE placed.revised_at >= %(since)s AND placed.placed_at >= exposure.exposed_at
-        AND placed.placed_at < exposure.exposed_at + span.attribution
+    SELECT * FROM jsonb_to_recordset(%(touched)s::jsonb) AS day(phase_id uuid, cohort_date date)
 )"""
+ONLY_TOUCHED = f"JOIN touched ON touched.phase_id = span.phase_id AND touched.cohort_date = {DAY}"
 
-ONLY_TOUCHED = """JOIN touched ON touched.phase_id = span.phase_id
-        AND exposure.exposed_at >= touched.cohort_date::timestamp AT TIME ZONE 'UTC'
-        AND exposure.exposed_at < (touched.cohort_date + 1)::timestamp AT TIME ZONE 'UTC'"""
-
-
-def _members(only: str = "") -> str:
-    return f"""
-members AS MATERIALIZED (
+# Read twice, for the size of a cohort and for its purchases: cheaper than to keep millions of units in between.
+MEMBERS = f"""
+members AS NOT MATERIALIZED (
     SELECT exposure.experiment_id, exposure.phase_id, exposure.variant_key, exposure.unit, exposure.exposed_at,
            {DAY} AS cohort_date, exposure.exposed_at + span.attribution AS window_end,
            exposure.exposed_at + span.attribution <= span.served_to AS is_whole,
            exposure.exposed_at + {HARM_WINDOW} <= span.served_to AS is_whole_day,
-           span.currency, span.revenue_cap, span.margin_cap
+           span.currency AS own_currency, span.revenue_cap, span.margin_cap
     FROM spans span
     JOIN {EXPOSURES_OF_SPAN}
-    {only}
+    {{only}}
 )"""
-
 
 SUMMED = f"""
 purchases AS MATERIALIZED (
-    SELECT member.phase_id, member.unit, placed.currency,
+    SELECT member.phase_id, member.unit, placed.currency, member.variant_key, member.cohort_date, member.is_whole,
+           member.is_whole_day, member.own_currency, member.revenue_cap, member.margin_cap,
            bool_or(placed.placed_at < member.exposed_at + {HARM_WINDOW}) AS bought_in_a_day,
            bool_or(COALESCE(outcome.accepted, false)) AS took,
            sum(placed.revenue_minor - placed.refunded_minor) AS revenue,
@@ -79,32 +85,39 @@ purchases AS MATERIALIZED (
     FROM members member
     JOIN catalog_checkout_orders placed ON placed.unit = member.unit AND placed.status IN {ELIGIBLE}
         AND placed.placed_at >= member.exposed_at AND placed.placed_at < member.window_end
+        AND placed.placed_at >= %(first_at)s::timestamptz AND placed.placed_at < %(orders_to)s::timestamptz
     LEFT JOIN arms arm ON arm.phase_id = member.phase_id AND arm.variant_key = member.variant_key
     LEFT JOIN catalog_bundle_order_outcomes outcome
         ON outcome.order_id = placed.id AND outcome.bundle_id = arm.bundle_id
-    GROUP BY 1, 2, 3
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 ),
 buyers AS (
-    SELECT phase_id, unit, bool_or(bought_in_a_day) AS bought_in_a_day, bool_or(took) AS took
-    FROM purchases GROUP BY phase_id, unit
+    SELECT phase_id, variant_key, cohort_date, unit, is_whole, is_whole_day,
+           bool_or(bought_in_a_day) AS bought_in_a_day, bool_or(took) AS took
+    FROM purchases GROUP BY 1, 2, 3, 4, 5, 6
+),
+successes AS (
+    SELECT phase_id, variant_key, cohort_date,
+           count(*) FILTER (WHERE is_whole) AS bought,
+           count(*) FILTER (WHERE is_whole AND took) AS took,
+           count(*) FILTER (WHERE is_whole_day AND bought_in_a_day) AS bought_in_a_day
+    FROM buyers GROUP BY 1, 2, 3
+),
+sizes AS (
+    SELECT experiment_id, phase_id, variant_key, cohort_date, own_currency,
+           count(*) FILTER (WHERE is_whole) AS n, count(*) FILTER (WHERE is_whole_day) AS n_of_a_day
+    FROM members GROUP BY 1, 2, 3, 4, 5
 ),
 counts AS MATERIALIZED (
-    SELECT member.experiment_id, member.phase_id, member.variant_key, member.cohort_date, member.currency,
-           count(*) FILTER (WHERE is_whole) AS n,
-           count(*) FILTER (WHERE is_whole_day) AS n_of_a_day,
-           count(buyer.unit) FILTER (WHERE is_whole) AS bought,
-           count(*) FILTER (WHERE is_whole AND buyer.took) AS took,
-           count(*) FILTER (WHERE is_whole_day AND buyer.bought_in_a_day) AS bought_in_a_day
-    FROM members member LEFT JOIN buyers buyer USING (phase_id, unit)
-    GROUP BY 1, 2, 3, 4, 5
+    SELECT experiment_id, phase_id, variant_key, cohort_date, own_currency, n, n_of_a_day,
+           COALESCE(bought, 0) AS bought, COALESCE(took, 0) AS took, COALESCE(bought_in_a_day, 0) AS bought_in_a_day
+    FROM sizes LEFT JOIN successes USING (phase_id, variant_key, cohort_date)
 ),
 spent AS (
-    SELECT member.phase_id, member.variant_key, member.cohort_date, spending.currency, spending.is_margin_known,
-           CASE WHEN spending.currency = member.currency
-               THEN LEAST(spending.revenue, member.revenue_cap) ELSE spending.revenue END::numeric AS revenue,
-           LEAST(spending.margin, member.margin_cap)::numeric AS margin
-    FROM purchases spending JOIN members member USING (phase_id, unit)
-    WHERE member.is_whole
+    SELECT phase_id, variant_key, cohort_date, currency, is_margin_known,
+           CASE WHEN currency = own_currency THEN LEAST(revenue, revenue_cap) ELSE revenue END::numeric AS revenue,
+           LEAST(margin, margin_cap)::numeric AS margin
+    FROM purchases WHERE is_whole
 ),
 money AS MATERIALIZED (
     SELECT phase_id, variant_key, cohort_date, currency, bool_and(is_margin_known) AS is_margin_known,
@@ -117,7 +130,7 @@ currencies AS (
     FROM (
         SELECT phase_id, cohort_date, currency, is_margin_known FROM money
         UNION ALL
-        SELECT phase_id, cohort_date, currency, true FROM counts WHERE currency <> ''
+        SELECT phase_id, cohort_date, own_currency, true FROM counts WHERE own_currency <> ''
     ) AS named
     GROUP BY 1, 2, 3
 ),
@@ -138,14 +151,13 @@ cells AS MATERIALIZED (
     CROSS JOIN LATERAL (VALUES
         ('revenue', money.revenue, money.revenue_squares, true),
         ('margin', money.margin, money.margin_squares,
-            currencies.is_margin_known AND currencies.currency = counts.currency)
+            currencies.is_margin_known AND currencies.currency = counts.own_currency)
     ) AS amount(metric, total, total_squares, is_told)
     WHERE counts.n > 0 AND amount.is_told
 )"""
 
 
-def _store(emptied: str) -> str:
-    return f"""
+STORE = """
 stored AS (
     INSERT INTO catalog_bundle_experiment_moments AS kept (
         id, experiment_id, phase_id, variant_key, cohort_date, metric, segment, currency, n, total, total_squares,
@@ -160,17 +172,16 @@ stored AS (
 ),
 emptied AS (
     DELETE FROM catalog_bundle_experiment_moments kept
-    WHERE kept.segment = '' AND {emptied} AND NOT EXISTS (
+    WHERE kept.segment = '' AND kept.phase_id = ANY(%(phases)s) {only} AND NOT EXISTS (
         SELECT 1 FROM cells WHERE cells.phase_id = kept.phase_id AND cells.variant_key = kept.variant_key
             AND cells.cohort_date = kept.cohort_date AND cells.metric = kept.metric
             AND cells.currency = kept.currency)
 )
 SELECT count(DISTINCT (phase_id, cohort_date)) FROM cells"""
 
-
-SUM_WHOLE = f"WITH {SPANS},{ARMS},{_members()},{SUMMED},{_store('kept.phase_id = ANY(%(phases)s)')}"
-SUM_TOUCHED = f"WITH {SPANS},{ARMS},{TOUCHED},{_members(ONLY_TOUCHED)},{SUMMED}," + _store(
-    "(kept.phase_id, kept.cohort_date) IN (SELECT phase_id, cohort_date FROM touched)"
+SUM_WHOLE = f"WITH {SPANS},{ARMS},{MEMBERS.format(only='')},{SUMMED},{STORE.format(only='')}"
+SUM_TOUCHED = f"WITH {SPANS},{ARMS},{TOUCHED},{MEMBERS.format(only=ONLY_TOUCHED)},{SUMMED}," + STORE.format(
+    only="AND (kept.phase_id, kept.cohort_date) IN (SELECT phase_id, cohort_date FROM touched)"
 )
 
 
@@ -182,14 +193,35 @@ def update_moments(phases: list[Phase], watermark: Watermark) -> int:
     """
     scope = cursors.claim(phases, AggregationCursor.Product.MOMENTS)
     whole, known = scope.split()
-    summed = _run(SUM_WHOLE, whole) + _run(SUM_TOUCHED, known)
+    summed = _sum_whole(whole) + _sum_touched(known)
     cursors.advance(scope, AggregationCursor.Product.MOMENTS, watermark)
     return summed
 
 
-def _run(statement: str, scope: Scope) -> int:
+def _sum_whole(scope: Scope) -> int:
     if not scope.phases:
         return 0
+    with without_nested_loops():
+        return int(_rows(SUM_WHOLE, scope.parameters())[0][0])
+
+
+def _sum_touched(scope: Scope) -> int:
+    if not scope.phases:
+        return 0
+    parameters = scope.parameters()
+    touched = _rows(FIND_TOUCHED, parameters)
+    if not touched:
+        return 0
+    days = [day for _, day in touched]
+    parameters["first_at"] = datetime.combine(min(days), time(), UTC)
+    parameters["last_at"] = datetime.combine(max(days) + timedelta(days=1), time(), UTC)
+    parameters["orders_to"] = parameters["last_at"] + timedelta(days=max(phase.window_days for phase in scope.phases))
+    parameters["touched"] = orjson.dumps([{"phase_id": key, "cohort_date": day} for key, day in touched]).decode()
+    with without_nested_loops():
+        return int(_rows(SUM_TOUCHED, parameters)[0][0])
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, scope.parameters())
-        return int(cursor.fetchone()[0])
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
+from django.db import connection
 
 from catalog_experiments.intake import ServedSpan, retention_month, served_spans
 from catalog_experiments.models import Bundle, Phase
@@ -28,20 +30,25 @@ ARMS = """
 arms AS MATERIALIZED (
     SELECT * FROM jsonb_to_recordset(%(arms)s::jsonb) AS arm(phase_id uuid, variant_key text, bundle_id uuid))"""
 
-# The exposures of a span, by the key of their table; the lists let the planner leave other partitions alone.
-EXPOSURES_OF_SPAN = """catalog_bundle_exposures exposure
-    ON exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id
-    AND exposure.phase_id = span.phase_id
-    AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
+# Which exposures count, whole spans of them; the lists and bounds let the planner leave the rest alone.
+COUNTS = "NOT (exposure.is_mixed OR exposure.is_fault OR exposure.is_merged OR exposure.is_holdout)"
+EXPOSURES_OF_SPAN = f"""catalog_bundle_exposures exposure
+    ON exposure.phase_id = span.phase_id AND {COUNTS}
     AND exposure.exposed_at >= span.served_from AND exposure.exposed_at < span.served_to
-    AND NOT (exposure.is_mixed OR exposure.is_fault OR exposure.is_merged OR exposure.is_holdout)"""
+    AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
+    AND exposure.exposed_at >= %(first_at)s::timestamptz AND exposure.exposed_at < %(last_at)s::timestamptz"""
+
+# The exposure of one unit, by the key of the table; `{unit}` is its digest.
+EXPOSURE_OF_UNIT = f"""catalog_bundle_exposures exposure
+    ON exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id
+    AND exposure.phase_id = span.phase_id AND exposure.unit = {{unit}} AND {COUNTS}
+    AND exposure.exposed_at >= span.served_from AND exposure.exposed_at < span.served_to"""
 
 # Every exposure of a phase recorded lately, also one that no longer counts.
 EXPOSURES_RECORDED_SINCE = """catalog_bundle_exposures exposure
-    ON exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id
-    AND exposure.phase_id = span.phase_id
+    ON exposure.phase_id = span.phase_id AND exposure.recorded_at >= span.since
     AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
-    AND exposure.recorded_at >= %(since)s AND exposure.recorded_at >= span.since"""
+    AND exposure.recorded_at >= %(since)s"""
 
 ELIGIBLE = "('paid', 'confirmed')"
 ELIGIBLE_BEFORE_CANCELLATIONS = "('paid', 'confirmed', 'cancelled')"
@@ -76,6 +83,9 @@ class Scope:
             "phases": [phase.pk for phase in self.phases],
             "months": sorted({retention_month(phase.opened_at) for phase in self.phases}),
             "since": min(self.since.values(), default=None),
+            "first_at": min((span.start_at for spans in self.spans.values() for span in spans), default=FOREVER),
+            "last_at": FOREVER,
+            "orders_to": FOREVER,
             "spans": orjson.dumps([row for phase in self.phases for row in self._span_rows(phase)]).decode(),
             "arms": orjson.dumps(_arm_rows(self.phases)).decode(),
         }
@@ -106,3 +116,16 @@ def _arm_rows(phases: Sequence[Phase]) -> list[dict[str, Any]]:
         for phase in phases
         for variant in phase.variants
     ]
+
+
+@contextmanager
+def without_nested_loops() -> Iterator[None]:
+    """Plan the statements of the block with hash and merge joins alone; call it inside a transaction.
+
+    Relations made inside a statement have no statistics: the planner takes them for a handful of rows, and a nested
+    loop over two of them never ends once a phase holds a hundred thousand units.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_nestloop = off")
+        yield
+        cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")

@@ -7,6 +7,9 @@ took the bundle of the unit's own variant. Gross counts ignore cancellations.
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 from django.db import connection
 
 from catalog_experiments.aggregation import cursors
@@ -15,10 +18,12 @@ from catalog_experiments.aggregation.scope import (
     ARMS,
     ELIGIBLE,
     ELIGIBLE_BEFORE_CANCELLATIONS,
+    EXPOSURE_OF_UNIT,
     EXPOSURES_OF_SPAN,
     EXPOSURES_RECORDED_SINCE,
     SPANS,
     Scope,
+    without_nested_loops,
 )
 from catalog_experiments.models import AggregationCursor, Phase
 
@@ -36,8 +41,7 @@ changed AS MATERIALIZED (
     JOIN arms arm ON arm.bundle_id = outcome.bundle_id
     JOIN spans span ON span.phase_id = arm.phase_id AND placed.revised_at >= span.since
         AND placed.placed_at >= span.served_from AND placed.placed_at < span.served_to
-    JOIN {EXPOSURES_OF_SPAN}
-        AND exposure.unit = placed.unit
+    JOIN {EXPOSURE_OF_UNIT.format(unit="placed.unit")}
     WHERE placed.revised_at >= %(since)s AND placed.placed_at >= exposure.exposed_at AND placed.placed_at < {WINDOW_END}
 ),
 moved AS (
@@ -60,52 +64,77 @@ moved AS (
 )"""
 
 # An exposure that is new, earlier or no longer counted may move any outcome of its unit from then on.
-AFFECTED = f"""
+FIND_AFFECTED = f"""
+WITH {SPANS},{ARMS},{CHANGED},
 ends AS (SELECT phase_id, max(served_to) AS served_to FROM spans GROUP BY phase_id),
 met AS (
     SELECT DISTINCT span.phase_id, exposure.unit, exposure.exposed_at
     FROM spans span
     JOIN {EXPOSURES_RECORDED_SINCE}
-),
+)
+SELECT phase_id, {HOUR.format(time="placed_at")} FROM moved
+UNION
+SELECT met.phase_id, {HOUR.format(time="placed.placed_at")}
+FROM met
+JOIN ends USING (phase_id)
+JOIN catalog_checkout_orders placed ON placed.unit = met.unit
+    AND placed.placed_at >= met.exposed_at AND placed.placed_at < ends.served_to
+"""
+
+OUTCOME_COLUMNS = """
+    exposure.experiment_id, exposure.phase_id, exposure.unit, exposure.variant_key, placed.placed_at, placed.order_ref,
+    placed.status <> 'cancelled' AS is_net,
+    bool_or(outcome.accepted AND arm.variant_key = exposure.variant_key) AS accepted"""
+ORDERS_OF_EXPOSURE = f"""catalog_checkout_orders placed
+    ON placed.unit = exposure.unit AND placed.placed_at >= exposure.exposed_at AND placed.placed_at < {WINDOW_END}
+    AND placed.status IN {ELIGIBLE_BEFORE_CANCELLATIONS}"""
+
+ALL_ELIGIBLE = f"""
+eligible AS MATERIALIZED (
+    SELECT {OUTCOME_COLUMNS}
+    FROM spans span
+    JOIN {EXPOSURES_OF_SPAN}
+    JOIN {ORDERS_OF_EXPOSURE} AND placed.placed_at >= %(first_at)s::timestamptz
+    JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
+    JOIN arms arm ON arm.phase_id = exposure.phase_id AND arm.bundle_id = outcome.bundle_id
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
+)"""
+
+# Unit by unit from the orders of the affected hours: `OFFSET 0` keeps each look-up behind the unit it is for.
+AFFECTED_ELIGIBLE = f"""
 affected AS MATERIALIZED (
-    SELECT phase_id, {HOUR.format(time="placed_at")} AS hour_at FROM moved
-    UNION
-    SELECT met.phase_id, {HOUR.format(time="placed.placed_at")}
-    FROM met
-    JOIN ends USING (phase_id)
-    JOIN catalog_checkout_orders placed ON placed.unit = met.unit
-        AND placed.placed_at >= met.exposed_at AND placed.placed_at < ends.served_to
+    SELECT * FROM jsonb_to_recordset(%(affected)s::jsonb) AS hour(phase_id uuid, hour_at timestamptz)
 ),
 wanted AS MATERIALIZED (
     SELECT DISTINCT affected.phase_id, placed.unit
     FROM affected
-    JOIN catalog_checkout_orders placed ON placed.unit IS NOT NULL
-        AND placed.placed_at >= affected.hour_at AND placed.placed_at < affected.hour_at + interval '1 hour'
-    JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
-    JOIN arms arm ON arm.bundle_id = outcome.bundle_id AND arm.phase_id = affected.phase_id
+    CROSS JOIN LATERAL (
+        SELECT id, unit FROM catalog_checkout_orders
+        WHERE unit IS NOT NULL AND placed_at >= affected.hour_at
+            AND placed_at < affected.hour_at + interval '1 hour' OFFSET 0
+    ) placed
+    CROSS JOIN LATERAL (
+        SELECT 1 FROM catalog_bundle_order_outcomes outcome
+        JOIN arms arm ON arm.bundle_id = outcome.bundle_id AND arm.phase_id = affected.phase_id
+        WHERE outcome.order_id = placed.id LIMIT 1
+    ) anchored
+),
+eligible AS MATERIALIZED (
+    SELECT own.*
+    FROM wanted
+    CROSS JOIN LATERAL (
+        SELECT {OUTCOME_COLUMNS}
+        FROM spans span
+        JOIN {EXPOSURE_OF_UNIT.format(unit="wanted.unit")}
+        JOIN {ORDERS_OF_EXPOSURE}
+        JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
+        JOIN arms arm ON arm.phase_id = exposure.phase_id AND arm.bundle_id = outcome.bundle_id
+        WHERE span.phase_id = wanted.phase_id
+        GROUP BY 1, 2, 3, 4, 5, 6, 7 OFFSET 0
+    ) own
 )"""
 
-ONLY_WANTED = "JOIN wanted ON wanted.phase_id = exposure.phase_id AND wanted.unit = exposure.unit"
-ONLY_AFFECTED = "WHERE (phase_id, hour_at) IN (SELECT phase_id, hour_at FROM affected)"
-
-
-def first_outcomes(only: str = "") -> str:
-    """Return the relations that end in `firsts`: each unit's first eligible order, once net and once gross."""
-    return f"""
-eligible AS MATERIALIZED (
-    SELECT exposure.experiment_id, exposure.phase_id, exposure.unit, exposure.variant_key,
-           placed.placed_at, placed.order_ref, placed.status <> 'cancelled' AS is_net,
-           bool_or(outcome.accepted AND arm.variant_key = exposure.variant_key) AS accepted
-    FROM spans span
-    JOIN {EXPOSURES_OF_SPAN}
-    {only}
-    JOIN catalog_checkout_orders placed ON placed.unit = exposure.unit
-        AND placed.placed_at >= exposure.exposed_at AND placed.placed_at < {WINDOW_END}
-        AND placed.status IN {ELIGIBLE_BEFORE_CANCELLATIONS}
-    JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
-    JOIN arms arm ON arm.phase_id = exposure.phase_id AND arm.bundle_id = outcome.bundle_id
-    GROUP BY 1, 2, 3, 4, 5, 6, 7
-),
+FIRSTS = """
 firsts AS (
     (SELECT DISTINCT ON (phase_id, unit) *, 1 AS net, 0 AS gross FROM eligible WHERE is_net
      ORDER BY phase_id, unit, placed_at, order_ref COLLATE "C")
@@ -114,21 +143,20 @@ firsts AS (
      ORDER BY phase_id, unit, placed_at, order_ref COLLATE "C")
 )"""
 
+FIRST_OUTCOMES = f"{SPANS},{ARMS},{ALL_ELIGIBLE},{FIRSTS}"
+"""The relations that end in `firsts`: each unit's first eligible order, once net and once gross."""
 
-def _cells(only: str = "") -> str:
-    return f"""
+CELLS = f"""
 cells AS MATERIALIZED (
     SELECT * FROM (
         SELECT experiment_id, phase_id, variant_key, {HOUR.format(time="placed_at")} AS hour_at,
                sum(net) AS n, sum(net * accepted::int) AS accepted,
                sum(gross) AS gross_n, sum(gross * accepted::int) AS gross_accepted
         FROM firsts GROUP BY 1, 2, 3, 4
-    ) AS hourly {only}
+    ) AS hourly {{only}}
 )"""
 
-
-def _store(emptied: str) -> str:
-    return f"""
+STORE = """
 stored AS (
     INSERT INTO catalog_bundle_experiment_guardrail_tallies AS kept (
         id, experiment_id, phase_id, variant_key, outcome_hour_at, n, accepted, gross_n, gross_accepted)
@@ -141,17 +169,18 @@ stored AS (
 ),
 emptied AS (
     DELETE FROM catalog_bundle_experiment_guardrail_tallies kept
-    WHERE {emptied} AND NOT EXISTS (
+    WHERE kept.phase_id = ANY(%(phases)s) {only} AND NOT EXISTS (
         SELECT 1 FROM cells WHERE cells.phase_id = kept.phase_id
             AND cells.variant_key = kept.variant_key AND cells.hour_at = kept.outcome_hour_at)
 )
 SELECT count(*) FROM cells"""
 
-
-COUNT_WHOLE = f"WITH {SPANS},{ARMS},{first_outcomes()},{_cells()},{_store('kept.phase_id = ANY(%(phases)s)')}"
+COUNT_WHOLE = f"WITH {FIRST_OUTCOMES},{CELLS.format(only='')},{STORE.format(only='')}"
 COUNT_AFFECTED = (
-    f"WITH {SPANS},{ARMS},{CHANGED},{AFFECTED},{first_outcomes(ONLY_WANTED)},{_cells(ONLY_AFFECTED)},"
-    + _store("(kept.phase_id, kept.outcome_hour_at) IN (SELECT phase_id, hour_at FROM affected)")
+    f"WITH {SPANS},{ARMS},{AFFECTED_ELIGIBLE},{FIRSTS},"
+    + CELLS.format(only="WHERE (phase_id, hour_at) IN (SELECT phase_id, hour_at FROM affected)")
+    + ","
+    + STORE.format(only="AND (kept.phase_id, kept.outcome_hour_at) IN (SELECT phase_id, hour_at FROM affected)")
 )
 
 
@@ -162,14 +191,29 @@ def update_tallies(phases: list[Phase], watermark: Watermark) -> int:
     """
     scope = cursors.claim(phases, AggregationCursor.Product.TALLIES)
     whole, known = scope.split()
-    counted = _run(COUNT_WHOLE, whole) + _run(COUNT_AFFECTED, known)
+    counted = _count_whole(whole) + _count_affected(known)
     cursors.advance(scope, AggregationCursor.Product.TALLIES, watermark)
     return counted
 
 
-def _run(statement: str, scope: Scope) -> int:
+def _count_whole(scope: Scope) -> int:
     if not scope.phases:
         return 0
+    with without_nested_loops():
+        return int(_rows(COUNT_WHOLE, scope.parameters())[0][0])
+
+
+def _count_affected(scope: Scope) -> int:
+    if not scope.phases:
+        return 0
+    parameters = scope.parameters()
+    affected = [{"phase_id": phase_id, "hour_at": hour_at} for phase_id, hour_at in _rows(FIND_AFFECTED, parameters)]
+    if not affected:
+        return 0
+    return int(_rows(COUNT_AFFECTED, parameters | {"affected": orjson.dumps(affected).decode()})[0][0])
+
+
+def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(statement, scope.parameters())
-        return int(cursor.fetchone()[0])
+        cursor.execute(statement, parameters)
+        return cursor.fetchall()

@@ -8,9 +8,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from catalog_experiments.access import Caller, Scope, issue_key, recognize, valid_callers
-
-__all__ = ["ApiKeyAuthentication", "Caller", "Scope", "issue_key", "presented_key", "recognize", "valid_callers"]
+from catalog_experiments.access import Caller, recognize
 
 BEARER = "bearer "
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from rest_framework import status
 from rest_framework.exceptions import APIException, ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
+from rest_framework.request import Request
 
 MAX_DEPTH = 32
 MAX_INTEGER_DIGITS = 19
@@ -40,6 +41,28 @@ class BodyTooLarge(APIException):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The body is longer than {limit:,} bytes; send less, or send it in parts.")
+
+
+class LengthRequired(APIException):
+    """The body comes without its length, so that the server would hand on an empty one."""
+
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+    default_detail = "Send the body with a Content-Length, not in chunks."
+
+
+def check_envelope(request: Request) -> None:
+    """Refuse bodies that would reach nobody, or not as they are.
+
+    Raises:
+        LengthRequired: chunks instead of a length.
+        UnsupportedMediaType: a compressed body.
+    """
+    if request.META.get("HTTP_TRANSFER_ENCODING") and not request.META.get("CONTENT_LENGTH"):
+        raise LengthRequired
+    encoding = str(request.META.get("HTTP_CONTENT_ENCODING", "identity"))
+    if encoding.strip().lower() not in ("", "identity"):
+        raise UnsupportedMediaType(encoding[:40], f"Send the body as it is, not in the encoding {encoding[:40]}.")
 
 
 class StrictJSONParser(BaseParser):

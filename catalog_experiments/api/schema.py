@@ -19,6 +19,7 @@ REFUSALS = {
     404: "There is no such thing.",
     405: "The address does not answer this method.",
     409: "The present state forbids it: an illegal move, a duplicate, or a failed preflight.",
+    411: "The body comes in chunks instead of with its length.",
     412: "It changed since the version named in If-Match.",
     413: "The body is too large.",
     415: "The body is not application/json in UTF-8.",
@@ -27,7 +28,7 @@ REFUSALS = {
     503: "The database is busy or away; nothing was changed.",
 }
 ALWAYS = (400, 401, 403, 405, 503)
-WITH_BODY = (413, 415, 422)
+WITH_BODY = (411, 413, 415, 422)
 
 IF_MATCH = OpenApiParameter(
     "If-Match", str, OpenApiParameter.HEADER, description='The ETag of what you read; "*" for any version.'

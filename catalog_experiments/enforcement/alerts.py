@@ -3,27 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from django.conf import settings
-
+from catalog_experiments.enforcement.alert_facts import lines_of, links_to, raw_data
 from catalog_experiments.enforcement.holds import LATCHED
 from catalog_experiments.enforcement.judgement import Judgement
 from catalog_experiments.guardrails import BoundEvidence, VariantVerdict, Verdict
 from catalog_experiments.guardrails.verdicts import BOUND_UNFIT
-from catalog_experiments.models import Experiment, GuardrailEvaluation
+from catalog_experiments.models import GuardrailEvaluation
 from catalog_experiments.phrasing import rate_text
 from notifications.outbox import AlertDraft
 
-MOST_SHOWN_EXPONENT = 12
 BROKEN = (Verdict.BREACHED, Verdict.OUTAGE)
-BOUND_NAMES = {
-    "min_acceptance_rate": "lowest acceptance",
-    "max_acceptance_rate": "highest acceptance",
-    "max_drop_vs_control": "largest drop against control",
-    "exposure_share": "share of visitors",
-}
 HOLD_SENTENCES = {
     "sample_ratio_mismatch": "the variants do not hold their planned shares of visitors",
     "mixed_units": "more than 1 % of visitors were seen with two variants",
@@ -39,6 +31,7 @@ NEXT_STEPS = {
     "unfit": "No variant is paused for this. Choose a bound that the control itself meets.",
     "latched": "Find the cause, then open a new phase: numbers of this one cannot be trusted any more.",
     "passing": "Nothing to decide: the hold ends by itself when the data is back.",
+    "over": "Nothing to do.",
 }
 
 
@@ -79,17 +72,6 @@ def sentence_of(verdict: VariantVerdict) -> str:
         f"{verdict.accepted:,} of {verdict.sample:,} buyers took the offer ({rate_text(verdict.rate)}), "
         f"{side} the bound of {rate_text(evidence.threshold)}"
     )
-
-
-def times(log_e: float) -> str:
-    """Write evidence as odds against chance, from its logarithm.
-
-    >>> times(math.log(312)), times(200.0)
-    ('312 to 1', 'more than 10^12 to 1')
-    """
-    if log_e > MOST_SHOWN_EXPONENT * math.log(10):
-        return f"more than 10^{MOST_SHOWN_EXPONENT} to 1"
-    return f"{math.exp(log_e):,.0f} to 1" if log_e > math.log(10) else f"{math.exp(log_e):.1f} to 1"
 
 
 def _pause_draft(
@@ -159,38 +141,54 @@ def _control_drafts(judgement: Judgement, record: GuardrailEvaluation | None) ->
 
 
 def _hold_drafts(judgement: Judgement, record: GuardrailEvaluation | None) -> Iterator[AlertDraft]:
-    for cause in _new_holds(judgement):
-        is_latched = cause in LATCHED
-        # A passing hold may come again: once a day is often enough to hear of it.
-        episode = cause if is_latched else f"{cause}:{judgement.frame.judged_at.date()}"
+    slug, held, known = judgement.frame.experiment.slug, _held(judgement), _known_holds(judgement)
+    for cause in sorted(held - known):
         yield _draft(
             judgement,
             record,
             kind="guardrail_hold",
             severity="warning",
-            key=f"hold:{episode}",
-            subject=f"{judgement.frame.experiment.slug}: the data cannot be trusted now",
-            summary=f"{HOLD_SENTENCES.get(cause, cause)}. Ordinary pauses wait, an outage does not.".capitalize(),
+            key=_hold_key(cause, judgement),
+            subject=f"{slug}: the data cannot be trusted now",
+            summary=f"Found: {HOLD_SENTENCES[cause]}. Ordinary pauses wait, an outage does not.",
             shown=judgement.verdicts,
-            next_step=NEXT_STEPS["latched" if is_latched else "passing"],
+            next_step=NEXT_STEPS["latched" if cause in LATCHED else "passing"],
         )
+    if any(verdict.verdict == Verdict.OUTAGE for verdict in judgement.verdicts):
+        return  # an outage outranks holds and hides them, which does not end them
+    for cause in sorted(known - held):
+        yield _draft(
+            judgement,
+            record,
+            kind="guardrail_hold_over",
+            severity="info",
+            key=f"over:{_hold_key(cause, judgement)}",
+            subject=f"{slug}: the data can be trusted again",
+            summary=f"It is over that {HOLD_SENTENCES[cause]}. Guardrails act as usual.",
+            shown=judgement.verdicts,
+            next_step=NEXT_STEPS["over"],
+        )
+
+
+def _hold_key(cause: str, judgement: Judgement) -> str:
+    # A passing hold may come again: once a day is often enough to hear of it.
+    return f"hold:{cause}" if cause in LATCHED else f"hold:{cause}:{judgement.frame.judged_at.date()}"
+
+
+def _held(judgement: Judgement) -> set[str]:
+    return {code for verdict in judgement.verdicts for code in verdict.codes if code in HOLD_SENTENCES}
+
+
+def _known_holds(judgement: Judgement) -> set[str]:
+    previous = judgement.frame.previous
+    recorded = previous.verdicts if previous else []
+    return {code for verdict in recorded for code in verdict["codes"] if code in HOLD_SENTENCES}
 
 
 def _knew(judgement: Judgement, is_so: Callable[[Mapping[str, Any]], bool]) -> bool:
     """Say whether a verdict of the previous record shows the condition already."""
     previous = judgement.frame.previous
     return previous is not None and any(is_so(verdict) for verdict in previous.verdicts)
-
-
-def _new_holds(judgement: Judgement) -> list[str]:
-    previous = judgement.frame.previous
-    known = _hold_codes(previous.verdicts) if previous else set()
-    held = {code for verdict in judgement.verdicts for code in verdict.codes if code in HOLD_SENTENCES}
-    return sorted(held - known)
-
-
-def _hold_codes(verdicts: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {code for verdict in verdicts for code in verdict["codes"] if code in HOLD_SENTENCES}
 
 
 def _draft(
@@ -214,60 +212,12 @@ def _draft(
         summary=summary,
         occurred_at=record.evaluated_at if record else judgement.frame.watermark_at,
         facts={
-            "lines": [line for verdict in shown for line in _lines(judgement, verdict)],
-            "links": _links(experiment, record),
+            "lines": [line for verdict in shown for line in lines_of(judgement, verdict)],
+            "links": links_to(experiment, record),
             "next_step": next_step,
-            "data": _data(judgement, record),
+            "data": raw_data(judgement, record),
         },
     )
-
-
-def _lines(judgement: Judgement, verdict: VariantVerdict) -> Iterator[dict[str, str]]:
-    key = verdict.variant_key
-    yield {"label": f"{key}: accepted", "value": f"{verdict.accepted:,} of {verdict.sample:,} buyers"}
-    yield {"label": f"{key}: rate", "value": rate_text(verdict.rate)}
-    for evidence in verdict.evidence:
-        if evidence.is_crossed or evidence.is_estimate_outside:
-            yield from _evidence_lines(key, evidence)
-    control = next((own for own in judgement.verdicts if own.is_control), None)
-    if control is not None and control is not verdict:
-        value = f"{control.accepted:,} of {control.sample:,} buyers ({rate_text(control.rate)})"
-        yield {"label": f"control ({control.variant_key})", "value": value}
-
-
-def _evidence_lines(key: str, evidence: BoundEvidence) -> Iterator[dict[str, str]]:
-    name = BOUND_NAMES[evidence.bound]
-    yield {"label": f"{key}: {name}", "value": rate_text(evidence.threshold)}
-    if evidence.limit is not None and evidence.bound != "max_drop_vs_control":
-        side = "at least" if evidence.bound == "max_acceptance_rate" else "at most"
-        yield {"label": f"{key}: true rate is", "value": f"{side} {rate_text(evidence.limit)}"}
-    if evidence.log_e is not None:
-        value = f"{times(evidence.log_e)}, pause line {times(math.log(evidence.pause_line))}"
-        yield {"label": f"{key}: evidence", "value": value}
-    if evidence.span is not None and evidence.control is not None:
-        over = f"{evidence.control.accepted:,} of {evidence.control.n:,} ({rate_text(evidence.control.rate)})"
-        yield {"label": f"control since {evidence.span.opened_at:%Y-%m-%d %H:%M} UTC", "value": over}
-
-
-def _links(experiment: Experiment, record: GuardrailEvaluation | None) -> list[dict[str, str]]:
-    page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}"
-    links = [{"label": "Open the experiment", "url": page}]
-    if record is not None:
-        links.append({"label": f"Evaluation {record.sequence}", "url": f"{page}/evaluations/{record.sequence}"})
-    return links
-
-
-def _data(judgement: Judgement, record: GuardrailEvaluation | None) -> dict[str, Any]:
-    frame = judgement.frame
-    return {
-        "experiment": frame.experiment.slug,
-        "phase": frame.phase.number,
-        "watermark_at": frame.watermark_at.isoformat(),
-        "evaluation": str(record.pk) if record else None,
-        "sequence": record.sequence if record else None,
-        "record_hash": record.record_hash if record else None,
-        "verdicts": record.verdicts if record else [],
-    }
 
 
 def _loudest(verdict: VariantVerdict) -> BoundEvidence | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import OperationalError, transaction
+from psycopg.errors import LockNotAvailable
 
 from catalog_experiments import lifecycle
 from catalog_experiments.aggregation import refresh_tallies
@@ -126,7 +127,7 @@ def _act(frame: EvaluationFrame, *, now: datetime, trigger: str) -> EvaluationOu
         with transaction.atomic():
             return _act_locked(judgement, now=now, trigger=trigger)
     except OperationalError as error:
-        if "lock timeout" not in str(error):
+        if not isinstance(error.__cause__, LockNotAvailable):
             raise
         logger.info("%s is being changed by somebody else; judged again at the next round", frame.experiment.slug)
         return EvaluationOutcome(None, superseded=True)

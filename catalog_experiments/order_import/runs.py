@@ -23,7 +23,7 @@ class OrderImportResult:
     """What the file held and what became of it.
 
     `answers` counts the orders by the intake's outcome. Left out are single lines: returned ones (no pieces), free
-    ones (no price), unreadable ones. `repeated_lines` are exact copies inside an order: added up, or dropped when asked.
+    ones (no price), unreadable ones. `repeated_lines` are exact copies inside an order: added up, or dropped if asked.
     Cancellations that name no order of the file are counted, not applied.
     """
 

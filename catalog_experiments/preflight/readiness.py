@@ -10,6 +10,7 @@ from catalog_experiments.preflight.launch import BUNDLES_URL, JOBS_URL, Check, L
 
 FRESH = timedelta(hours=26)
 WATCHED = timedelta(hours=1)
+RECENT = timedelta(days=2)
 BACKFILL_JOB = "bundle-experiment-backfill"
 GUARDRAIL_JOB = "bundle-guardrail-evaluation"
 
@@ -32,7 +33,8 @@ def check_backfill(launch: Launch) -> Check:
 
 def check_jobs(launch: Launch) -> Check:
     """Jobs whose last run succeeded, and guardrails that were looked at in the last hour."""
-    newest = JobRun.objects.order_by("job", "-slot_at").distinct("job").values_list("job", "outcome")
+    recent = JobRun.objects.filter(slot_at__gte=launch.now - RECENT)
+    newest = recent.order_by("job", "-slot_at").distinct("job").values_list("job", "outcome")
     failing = [job for job, outcome in newest if outcome in (JobOutcome.FAILED, JobOutcome.DEAD)]
     faults = [f"The last run of {job} failed." for job in failing]
     watching = JobRun.objects.filter(job=GUARDRAIL_JOB, outcome=JobOutcome.DONE)

@@ -25,7 +25,7 @@ LEDGER = "ledger"
 SINCE = "since"
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class SyncResult:
     """What a synchronisation did, or with a dry run would do, by job id; `kept` says in words which edits it left."""
 
@@ -121,7 +121,7 @@ def _sync_job(spec: JobSpec, result: SyncResult, *, force: bool, now: datetime) 
         _write_row(task, spec, fields)
         stored = {"task": task, "file_hash": spec.file_hash, "synced_fields": remembered}
         ScheduleOrigin.objects.update_or_create(job=spec.id, defaults=stored)
-    result.kept += [_conflict(spec, name, fields[name], wanted[name]) for name in kept]
+    result.kept.extend(_conflict(spec, name, fields[name], wanted[name]) for name in kept)
     (result.updated if is_changed else result.unchanged).append(spec.id)
 
 

@@ -1,21 +1,32 @@
-"""Facts by the hundred, written straight to the tables: units that met a variant and ordered, with or without the bundle."""
+"""Facts by the hundred, written straight to the tables: units that met a variant, and the orders they placed."""
 
 from __future__ import annotations
 
 import datetime as dt
 import uuid
+from typing import Any
 
 from django.utils import timezone
 
-from catalog_experiments.models import Experiment, Exposure, Order, OrderOutcome, OrderStatus
+from catalog_experiments.models import Experiment, Exposure, Order, OrderOutcome, OrderStatus, Phase
 
 SETTLE = dt.timedelta(minutes=1)
 
 
+def phase_of(experiment: Experiment) -> Phase:
+    """Return the current phase of an experiment that has one."""
+    assert experiment.current_phase is not None
+    return experiment.current_phase
+
+
+def change_phase(experiment: Experiment, **changes: Any) -> None:
+    """Write fields of the current phase past every rule."""
+    Phase.objects.filter(pk=phase_of(experiment).pk).update(**changes)
+
+
 def add_visitors(experiment: Experiment, key: str, count: int, *, at: dt.datetime) -> list[uuid.UUID]:
     """Expose new units to a variant at one moment; return them."""
-    phase = experiment.current_phase
-    assert phase is not None
+    phase = phase_of(experiment)
     units = [uuid.uuid4() for _ in range(count)]
     Exposure.objects.bulk_create(
         Exposure(

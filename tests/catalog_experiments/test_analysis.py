@@ -19,13 +19,13 @@ from catalog_experiments.models import (
     VariantMetric,
 )
 from tests.builders import NOON, make_experiment, make_running_experiment
+from tests.catalog_experiments.buyers import change_phase, phase_of
 
 LATER = NOON + dt.timedelta(days=3)
 
 
 def add_metric(experiment: Experiment, key: str, *, day: int = 3, **numbers: Any) -> VariantMetric:
-    phase = experiment.current_phase
-    assert phase is not None
+    phase = phase_of(experiment)
     fields = {"acceptance_count": 0, "sample_size": 0, "exposed_count": 0, "computed_at": LATER, "watermark_at": LATER}
     return VariantMetric.objects.create(
         experiment=experiment,
@@ -42,7 +42,7 @@ def add_moment(
 ) -> None:
     Moment.objects.create(
         experiment=experiment,
-        phase=experiment.current_phase,
+        phase=phase_of(experiment),
         variant_key=key,
         cohort_date=fields.pop("cohort_date", NOON.date()),
         metric=metric,
@@ -55,7 +55,7 @@ def add_moment(
 
 def make_imported(**overrides: Any) -> Experiment:
     experiment = make_running_experiment(**overrides)
-    Phase.objects.filter(pk=experiment.current_phase_id).update(origin=PhaseOrigin.IMPORTED)
+    change_phase(experiment, origin=PhaseOrigin.IMPORTED)
     Experiment.objects.filter(pk=experiment.pk).update(status=ExperimentStatus.COMPLETED)
     return Experiment.objects.get(pk=experiment.pk)
 
@@ -127,6 +127,7 @@ def test_analyze__running_before_the_planned_end__sequential_without_p_value() -
     assert conversion.difference == pytest.approx(0.01)
     assert conversion.interval is not None
     assert conversion.standard_error is not None
+    assert conversion.difference is not None
     half = conversion.interval.upper - conversion.difference
     assert half > 1.96 * conversion.standard_error
 
@@ -150,7 +151,7 @@ def test_analyze__ended__fixed_p_value(changes: dict[str, Any]) -> None:
 @pytest.mark.django_db
 def test_analyze__planned_sample_reached_in_both_variants__fixed_p_value() -> None:
     experiment = make_running_experiment()
-    Phase.objects.filter(pk=experiment.current_phase_id).update(planned_sample_size=500)
+    change_phase(experiment, planned_sample_size=500)
     add_moment(experiment, "control", "conversion", 499, 100, 100)
     add_moment(experiment, "test", "conversion", 700, 100, 100)
 

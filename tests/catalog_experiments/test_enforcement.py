@@ -11,8 +11,10 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 from django.test import override_settings
+from django.test.utils import CaptureQueriesContext
 
 from catalog_experiments import lifecycle
+from catalog_experiments.aggregation import refresh_tallies
 from catalog_experiments.enforcement import (
     BundleExperimentGuardrailWorker,
     EvaluationOutcome,
@@ -32,14 +34,13 @@ from catalog_experiments.models import (
     ExperimentStatus,
     GuardrailEvaluation,
     PauseCause,
-    Phase,
     PhaseOrigin,
     PublishedDocument,
     VariantMetric,
 )
 from notifications.models import Alert, Delivery
 from tests.builders import NOON, make_experiment, make_running_experiment
-from tests.catalog_experiments.buyers import add_buyers, add_visitors, cancel
+from tests.catalog_experiments.buyers import add_buyers, add_visitors, cancel, change_phase, phase_of
 
 LATER = NOON + dt.timedelta(hours=5, minutes=30)
 FIRST_HOUR = NOON + dt.timedelta(minutes=10)
@@ -125,7 +126,8 @@ def test_evaluate__nothing_accepted_from_the_start__outage_below_the_minimum_sam
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("buyers", "accepted", "verdict"), [(100, 9, Verdict.COLLECTING), (300, 60, Verdict.HEALTHY), (300, 29, Verdict.WATCH)]
+    ("buyers", "accepted", "verdict"),
+    [(100, 9, Verdict.COLLECTING), (300, 60, Verdict.HEALTHY), (300, 29, Verdict.WATCH)],
 )
 def test_evaluate__no_evidence__records_and_leaves_it_running(buyers: int, accepted: int, verdict: Verdict) -> None:
     experiment = make_running_experiment()
@@ -256,6 +258,7 @@ def test_evaluate__many_orders_cancelled_since_the_last_record__holds_until_new_
     assert still.evaluation == held.evaluation
     assert released.evaluation is not None
     assert released.evaluation.verdict == Verdict.HEALTHY
+    assert [alert.kind for alert in Alert.objects.order_by("pk")] == ["guardrail_hold", "guardrail_hold_over"]
 
 
 @pytest.mark.django_db
@@ -265,7 +268,7 @@ def test_evaluate__more_than_one_in_a_hundred_flagged__latched_hold(mixed: int, 
     VariantMetric.objects.create(
         experiment=experiment,
         variant=experiment.variants.get(key="test"),
-        phase=experiment.current_phase,
+        phase=phase_of(experiment),
         window_start=NOON.date(),
         exposed_count=600,
         computed_at=LATER,
@@ -298,7 +301,9 @@ def test_evaluate__busy_slot_gone_quiet__holds_as_silent() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    "changes", [{"status": ExperimentStatus.PAUSED}, {"status": ExperimentStatus.COMPLETED}], ids=["paused", "completed"]
+    "changes",
+    [{"status": ExperimentStatus.PAUSED}, {"status": ExperimentStatus.COMPLETED}],
+    ids=["paused", "completed"],
 )
 def test_evaluate__not_running__is_not_judged(changes: dict[str, Any]) -> None:
     experiment = make_breaching()
@@ -314,7 +319,7 @@ def test_evaluate__not_running__is_not_judged(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("origin", [PhaseOrigin.SEEDED, PhaseOrigin.IMPORTED])
 def test_evaluate_due__seeded_or_imported__is_left_alone(origin: str) -> None:
     experiment = make_breaching()
-    Phase.objects.filter(pk=experiment.current_phase_id).update(origin=origin)
+    change_phase(experiment, origin=origin)
 
     assert evaluate_due(now=LATER) == TickResult(0, 0, 0)
     assert GuardrailEvaluation.objects.count() == 0
@@ -323,7 +328,7 @@ def test_evaluate_due__seeded_or_imported__is_left_alone(origin: str) -> None:
 @pytest.mark.django_db
 def test_evaluate_due__one_bad_experiment__the_rest_is_judged_and_the_third_failure_alerts() -> None:
     broken = make_running_experiment(slug="broken")
-    Phase.objects.filter(pk=broken.current_phase_id).update(bounds={"max_acceptance_rate": "many"})
+    change_phase(broken, bounds={"max_acceptance_rate": "many"})
     make_breaching(slug="breaching")
     make_healthy(slug="healthy")
 
@@ -338,9 +343,9 @@ def test_evaluate_due__one_bad_experiment__the_rest_is_judged_and_the_third_fail
 @pytest.mark.django_db
 def test_evaluate_due__failure_gone__streak_is_forgotten() -> None:
     experiment = make_healthy()
-    Phase.objects.filter(pk=experiment.current_phase_id).update(bounds={"unknown": 1})
+    change_phase(experiment, bounds={"unknown": 1})
     evaluate_due(now=LATER)
-    Phase.objects.filter(pk=experiment.current_phase_id).update(bounds={"min_acceptance_rate": 0.1})
+    change_phase(experiment, bounds={"min_acceptance_rate": 0.1})
 
     evaluate_due(now=LATER)
 
@@ -357,6 +362,23 @@ def test_evaluate_due__two_breached__two_pauses_two_alerts() -> None:
 
     assert result == TickResult(evaluated=2, paused=2, alerts=2)
     assert set(Experiment.objects.values_list("status", flat=True)) == {ExperimentStatus.PAUSED}
+
+
+@pytest.mark.django_db
+def test_evaluate_due__nothing_new__constant_number_of_queries() -> None:
+    def queries() -> int:
+        evaluate_due(now=LATER)
+        with CaptureQueriesContext(connection) as captured:
+            evaluate_due(now=LATER)
+        return len(captured)
+
+    for slug in ("a", "b"):
+        add_buyers(make_running_experiment(slug=slug), "test", 10, 2, at=FIRST_HOUR)
+    few = queries()
+    for slug in ("c", "d", "e", "f"):
+        add_buyers(make_running_experiment(slug=slug), "test", 10, 2, at=FIRST_HOUR)
+
+    assert queries() == few
 
 
 @pytest.mark.django_db
@@ -471,15 +493,11 @@ def test_evaluate__two_evaluators_at_once__one_pause_one_alert() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_evaluate__human_resumed_meanwhile__is_not_paused_on_old_evidence() -> None:
     experiment = make_breaching()
-    pause_and_resume = [
-        lambda: lifecycle.pause(experiment.pk, actor="user:ana", now=LATER, reason="looking"),
-        lambda: lifecycle.resume(experiment.pk, actor="user:ana", now=LATER, reason="it is fine"),
-    ]
 
     def resumed_after_reading(*args: Any, **kwargs: Any) -> Any:
         frames = load_frames(*args, **kwargs)
-        for verb in pause_and_resume:
-            verb()
+        lifecycle.pause(experiment.pk, actor="user:ana", now=LATER, reason="looking")
+        lifecycle.resume(experiment.pk, actor="user:ana", now=LATER, reason="it is fine")
         return frames
 
     with pytest.MonkeyPatch.context() as patched:
@@ -549,12 +567,12 @@ def test_report__draft__collecting_without_metric_and_without_record() -> None:
 @pytest.mark.django_db
 def test_report__seeded__literal_codes_and_verdict_from_the_seeded_counts() -> None:
     experiment = make_running_experiment(sample_size_guardrail=50)
-    Phase.objects.filter(pk=experiment.current_phase_id).update(origin=PhaseOrigin.SEEDED)
+    change_phase(experiment, origin=PhaseOrigin.SEEDED)
     for key, accepted in (("control", 180), ("test", 20)):
         VariantMetric.objects.create(
             experiment=experiment,
             variant=experiment.variants.get(key=key),
-            phase=experiment.current_phase,
+            phase=phase_of(experiment),
             window_start=NOON.date(),
             acceptance_rate=accepted / 1000,
             acceptance_count=accepted,
@@ -573,7 +591,7 @@ def test_report__seeded__literal_codes_and_verdict_from_the_seeded_counts() -> N
 @pytest.mark.django_db
 def test_report__running_and_breaching__reports_without_pausing() -> None:
     experiment = make_breaching()
-    acting.refresh_tallies([experiment.pk], now=LATER)
+    refresh_tallies([experiment.pk], now=LATER)
 
     found = report(experiment, now=LATER)
 
@@ -588,7 +606,7 @@ def test_report__paused_by_evidence_then_revised__verdict_stays_and_says_so() ->
     experiment = make_breaching()
     evaluate(experiment.pk, now=LATER)
     add_buyers(experiment, "test", 200, 200, at=FIRST_HOUR)
-    acting.refresh_tallies([experiment.pk], now=LATER)
+    refresh_tallies([experiment.pk], now=LATER)
     experiment.refresh_from_db()
 
     found = report(experiment, now=LATER)
@@ -609,7 +627,7 @@ def chain(db: None) -> list[GuardrailEvaluation]:
     return list(GuardrailEvaluation.objects.order_by("sequence"))
 
 
-def forge(statement: str, *parameters: object) -> None:
+def forge(statement: str, *parameters: str | int) -> None:
     """Change the records as a superuser could."""
     table = GuardrailEvaluation._meta.db_table
     with connection.cursor() as cursor:
@@ -629,7 +647,7 @@ def forge(statement: str, *parameters: object) -> None:
     ],
 )
 def test_verify_chain__forged__names_the_first_difference(
-    chain: list[GuardrailEvaluation], statement: str, parameters: tuple[object, ...], named: str
+    chain: list[GuardrailEvaluation], statement: str, parameters: tuple[str, ...], named: str
 ) -> None:
     forge(statement, *parameters)
 

@@ -34,7 +34,7 @@ def test_issue_api_key__client__needs_no_scope() -> None:
 
     caller = recognize(secret, now=timezone.now())
     assert caller is not None
-    assert caller.is_client
+    assert caller.kind == "client"
 
 
 def test_issue_api_key__with_an_end__expires() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import transaction
 
 from catalog_experiments import drafting, lifecycle, publication
 from catalog_experiments.lifecycle import IllegalMove, StaleVersion
@@ -15,6 +18,7 @@ from catalog_experiments.models import (
     ExperimentStatus,
     Phase,
     PublishedDocument,
+    VariantMetric,
 )
 from catalog_experiments.specification import ExperimentChanges
 from tests.builders import NOON, make_bundle, make_experiment
@@ -24,6 +28,7 @@ from tests.catalog_experiments.acting import (
     at_once,
     entry_of,
     pause,
+    phase_of,
     publish,
 )
 
@@ -39,7 +44,7 @@ def statuses_served() -> dict[str, str]:
 def test_publishers__eight_at_once__make_one_activation() -> None:
     draft = make_experiment()
 
-    raised = at_once(*[lambda: publish(draft)] * 8)
+    raised = at_once(*[partial(publish, draft)] * 8)
 
     assert raised == [None] * 8
     assert (Phase.objects.count(), PublishedDocument.objects.count()) == (1, 1)
@@ -59,7 +64,7 @@ def test_pause_one_publish_other__fifty_rounds__newest_document_equals_the_table
             else:
                 lifecycle.resume(moved[0], actor=ACTOR, now=NOON)
 
-        raised = at_once(toggle, lambda other=other: publish(other))  # type: ignore[misc]  # bound per round
+        raised = at_once(toggle, partial(publish, other))
 
         assert raised == [None, None]
         table = dict(Experiment.objects.exclude(status="draft").values_list("slug", "status"))
@@ -73,8 +78,8 @@ def test_pause_and_complete__at_once__end_in_a_legal_state_with_one_event_each()
         running = publish(make_experiment(slug=f"run-{number}", name="Run"))
 
         pausing, completing = at_once(
-            lambda running=running: pause(running),  # type: ignore[misc]
-            lambda running=running: lifecycle.complete(running.pk, actor=ACTOR, now=LATER),  # type: ignore[misc]
+            partial(pause, running),
+            partial(lifecycle.complete, running.pk, actor=ACTOR, now=LATER),
         )
 
         assert completing is None
@@ -118,7 +123,34 @@ def test_publishers__of_two_on_one_page__one_has_the_slot() -> None:
             for name in ("left", "right")
         ]
 
-        raised = at_once(*[lambda one=one: publish(one) for one in pair])  # type: ignore[misc]
+        raised = at_once(*[partial(publish, one) for one in pair])
 
         assert raised == [None, None]
         assert sorted(entry_of(one.slug)["shadowed"] for one in pair) == [False, True]
+
+
+def test_pause__while_a_long_aggregation_writes_rows_of_it__does_not_wait() -> None:
+    running = publish(make_experiment())
+    phase, variant = phase_of(running), running.variants.get(key="test")
+    written, paused = threading.Event(), threading.Event()
+
+    def aggregate() -> None:
+        with transaction.atomic():
+            VariantMetric.objects.create(
+                experiment=running,
+                variant=variant,
+                phase=phase,
+                window_start=NOON.date(),
+                computed_at=NOON,
+                watermark_at=NOON,
+            )
+            written.set()
+            assert paused.wait(10)
+
+    def stop() -> None:
+        assert written.wait(10)
+        pause(running)
+        paused.set()
+
+    assert at_once(aggregate, stop) == [None, None]
+    assert Experiment.objects.get().status == ExperimentStatus.PAUSED

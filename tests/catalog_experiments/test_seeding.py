@@ -51,7 +51,9 @@ def test_seed__default__has_the_predecessors_numbers() -> None:
     result = seed_qa_experiment(now=NOON)
 
     experiment = Experiment.objects.get(slug="qa-catalog")
-    variants = list(Variant.objects.order_by("key").values_list("key", "weight", "bundle", "override_payload"))
+    variants = list(
+        Variant.objects.order_by("key").values_list("key", "weight", "bundle__bundle_slug", "override_payload")
+    )
     assert (result.control_bundle, result.variant_bundle) == ("qa-catalog-control", "qa-catalog-variant")
     assert (experiment.status, experiment.sample_size_guardrail) == ("running", 50)
     assert experiment.guardrail_config == {"min_acceptance_rate": 0.1}

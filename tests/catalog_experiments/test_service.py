@@ -77,7 +77,7 @@ def test_list__of_many__takes_as_many_queries_as_of_one(service: CatalogExperime
 
 @pytest.mark.parametrize("verb", ["get", "publish", "pause", "resume", "complete", "delete", "preflight", "evaluate"])
 def test_unknown_slug__is_not_found(service: CatalogExperimentService, verb: str) -> None:
-    arguments = {} if verb == "get" else {"now": NOON}
+    arguments: dict[str, Any] = {} if verb == "get" else {"now": NOON}
     if verb == "pause":
         arguments["reason"] = ""
 

@@ -86,8 +86,8 @@ def test_step_3_draft__created_with_slugs_and_guardrails(merchandiser: Page, bun
     shoot(merchandiser, "draft")
     merchandiser.get_by_role("button", name="Create draft").click()
 
-    expect(merchandiser.get_by_role("heading", level=1)).to_contain_text("Teapot test")
-    expect(merchandiser.get_by_role("heading", level=1)).to_contain_text("Draft")
+    expect(merchandiser.locator(".cc h1")).to_contain_text("Teapot test")
+    expect(merchandiser.locator(".cc h1")).to_contain_text("Draft")
 
 
 def test_step_3_draft__bad_values__errors_stand_beside_the_fields(merchandiser: Page, bundles: tuple[str, str]) -> None:
@@ -113,7 +113,7 @@ def test_step_4_publish__checklist_then_running(merchandiser: Page, stack: Stack
     shoot(merchandiser, "publish")
     merchandiser.get_by_role("button", name="Publish overrides").click()
 
-    expect(merchandiser.get_by_role("heading", level=1)).to_contain_text("Collecting")
+    expect(merchandiser.locator(".cc h1")).to_contain_text("Collecting")
     assert stack.api("GET", f"/catalog/experiments/{SLUG}").json()["status"] == "running"
 
 
@@ -148,7 +148,7 @@ def test_rollback_1_pause__in_the_control_center__shoppers_see_control(merchandi
     merchandiser.get_by_label("Why").fill("Looks odd on phones")
     merchandiser.get_by_role("button", name="Pause").click()
 
-    expect(merchandiser.get_by_role("heading", level=1)).to_contain_text("Paused by a person")
+    expect(merchandiser.locator(".cc h1")).to_contain_text("Paused by a person")
     expect(merchandiser.locator(".cc-why")).to_contain_text("Looks odd on phones")
     assert stack.api("GET", f"/catalog/experiments/{SLUG}").json()["status"] == "paused"
 
@@ -171,7 +171,7 @@ def test_resume__a_person_had_paused__goes_on_in_the_same_phase(merchandiser: Pa
     merchandiser.goto(f"/admin/merchandising/bundles/{SLUG}/resume")
     merchandiser.get_by_role("button", name="Resume").click()
 
-    expect(merchandiser.get_by_role("heading", level=1)).to_contain_text("Collecting")
+    expect(merchandiser.locator(".cc h1")).to_contain_text("Collecting")
 
 
 def test_rollback_2_put__pauses_over_the_api(stack: Stack) -> None:
@@ -198,7 +198,7 @@ def test_archive__complete_with_a_conclusion__is_final(merchandiser: Page, stack
     merchandiser.get_by_label("Learnings").fill("Too few orders to say.")
     merchandiser.get_by_role("button", name="Complete").click()
 
-    expect(merchandiser.get_by_role("heading", level=1)).to_contain_text("Completed")
+    expect(merchandiser.locator(".cc h1")).to_contain_text("Completed")
     answer = stack.api("POST", f"/catalog/experiments/{SLUG}/publish", json={})
     assert answer.status_code == 409
 
@@ -208,12 +208,12 @@ def test_clone__of_a_completed_experiment__is_a_draft(merchandiser: Page) -> Non
     merchandiser.get_by_role("link", name="Clone").click()
     merchandiser.get_by_role("button", name="Create draft").click()
 
-    expect(merchandiser.get_by_role("heading", level=1)).to_contain_text("Draft")
+    expect(merchandiser.locator(".cc h1")).to_contain_text("Draft")
 
 
 def test_delete__a_draft__asks_first(merchandiser: Page, stack: Stack) -> None:
     merchandiser.goto(f"/admin/merchandising/bundles/{SLUG}-2/delete")
     merchandiser.get_by_role("button", name="Delete draft").click()
 
-    expect(merchandiser.get_by_role("heading", level=1)).to_contain_text("control center")
+    expect(merchandiser.locator(".cc h1")).to_contain_text("control center")
     assert stack.api("GET", f"/catalog/experiments/{SLUG}-2").status_code == 404

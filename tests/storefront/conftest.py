@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -37,7 +38,7 @@ def hold(monkeypatch: pytest.MonkeyPatch) -> Hold:
     def put(*entries: dict[str, Any], version: int = 7) -> Snapshot:
         snapshot = parse(make_document(*entries, version=version))
         monkeypatch.setattr(document.reader(), "_snapshot", snapshot)
-        monkeypatch.setattr(document.reader(), "_confirmed_at", document.time.monotonic())
+        monkeypatch.setattr(document.reader(), "_confirmed_at", time.monotonic())
         return snapshot
 
     return put

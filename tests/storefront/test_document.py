@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+from django.conf import LazySettings
 from django.db import OperationalError, connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
@@ -116,11 +117,9 @@ def test_refresh__version_went_back__follows_the_database(publish: Callable[[dt.
     assert held.version == 0
 
 
-def test_current__lease_ran_out__is_none(
-    hold: Hold, monkeypatch: pytest.MonkeyPatch, settings: pytest.FixtureDef
-) -> None:
+def test_current__lease_ran_out__is_none(hold: Hold, monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> None:
     hold(make_entry())
-    settings.STOREFRONT_STALE_SECONDS = 600  # type: ignore[attr-defined]  # pytest-django's wrapper
+    settings.STOREFRONT_STALE_SECONDS = 600
     monkeypatch.setattr(document.reader(), "_confirmed_at", time.monotonic() - 601)
 
     current = document.reader().current()

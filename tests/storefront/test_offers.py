@@ -37,6 +37,19 @@ def test_build_offer__bundle__has_its_products_and_saving() -> None:
     assert (offer.title, offer.badge) == ("Take the saucer with the cup", "Save 10 %")
 
 
+def test_arrangement__many_pieces__fit_on_the_picture_in_proportion() -> None:
+    make_product("cup", art="teapot")
+    make_product("saucer", art="bowl")
+
+    offer = build_offer({**BUNDLE, "components": [{"slug": "cup"}, {"slug": "saucer", "quantity": 4}]}, {})
+
+    assert offer is not None
+    (_, first_left, pot), *bowls = offer.arrangement
+    assert first_left >= 0
+    assert bowls[-1][1] + bowls[-1][2] <= 400
+    assert pot / bowls[0][2] == pytest.approx(380 / 260, rel=0.05)
+
+
 def test_build_offer__payload__replaces_the_copy_and_ignores_the_rest() -> None:
     make_shelf()
 

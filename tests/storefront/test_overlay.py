@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from catalog_experiments.models import Experiment, Exposure, VariantMetric
+from catalog_experiments.models import Experiment, Exposure, Variant, VariantMetric
 from catalog_experiments.publication import ExperimentBadge, VariantBadge, telemetry_badges
 from catalog_experiments.seeding import seed_qa_experiment
 from storefront.overlay import (
@@ -201,7 +201,7 @@ def test_overlay__numbers__are_the_latest_of_each_variant(
     guest.force_login(admin_user)
     for day, taken in ((1, 10), (2, 70)):
         for variant in experiment.variants.all():
-            _metric(experiment, variant.pk, day, taken)
+            _metric(variant, day, taken)
 
     page = guest.get(PAGE).content.decode()
 
@@ -226,6 +226,23 @@ def test_overlay__paused_experiment__warns_with_the_reason(
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("reasons", "is_warned"), [(["sample_size"], False), (["sample_size", "min_acceptance_rate"], True)]
+)
+def test_overlay__flag_for_too_few_orders_alone__is_no_warning(
+    guest: Client, experiment: Experiment, admin_user: User, reasons: list[str], is_warned: bool
+) -> None:
+    guest.force_login(admin_user)
+    for variant in experiment.variants.all():
+        _metric(variant, 1, 10)
+    VariantMetric.objects.update(guardrail_breached=True, breach_reasons=reasons)
+
+    page = guest.get(PAGE).content.decode()
+
+    assert ("fewer take the offer than the limit allows" in page) is is_warned
+
+
+@pytest.mark.django_db
 def test_badges__seeded_experiment__has_its_numbers_flag_and_lift() -> None:
     seed_qa_experiment(now=dt.datetime.now(dt.UTC))
 
@@ -238,12 +255,12 @@ def test_badges__seeded_experiment__has_its_numbers_flag_and_lift() -> None:
     assert badge.bundles == {"qa-catalog-control", "qa-catalog-variant"}
 
 
-def _metric(experiment: Experiment, variant_id: object, day: int, taken: int) -> None:
+def _metric(variant: Variant, day: int, taken: int) -> None:
     moment = dt.datetime(2026, 3, day, 12, tzinfo=dt.UTC)
     VariantMetric.objects.create(
-        experiment=experiment,
-        variant_id=variant_id,
-        phase=experiment.current_phase,
+        experiment=variant.experiment,
+        variant=variant,
+        phase=variant.experiment.phases.get(),
         window_start=moment.date(),
         acceptance_rate=taken / 1000,
         acceptance_count=taken,

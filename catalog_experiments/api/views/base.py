@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
-from django.http import HttpResponseBase
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from catalog_experiments.access import Caller, Scope
 from catalog_experiments.api.authentication import ApiKeyAuthentication
-from catalog_experiments.api.parsers import StrictJSONParser
+from catalog_experiments.api.parsers import StrictJSONParser, check_envelope
 from catalog_experiments.api.permissions import HasScope
 from catalog_experiments.api.query import check_query
 from catalog_experiments.api.renderers import CompactJSONRenderer, OneRenderer
@@ -40,16 +40,15 @@ class ApiView(APIView):
     query_parameters: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Check key and scope, then the slug in the address and the names of the query parameters."""
+        """Check key and scope, then the slug in the address, how the body comes, and the query."""
         super().initial(request, *args, **kwargs)
         if not SLUG_PATTERN.match(kwargs.get("slug", "any")):
             raise NotFound(f"There is no experiment {kwargs['slug'][:150]!r}.")
         method = "GET" if request.method == "HEAD" else str(request.method)
+        check_envelope(request)
         check_query(request, self.query_parameters.get(method, frozenset()))
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Keep answers out of every cache, but for those that say how they may be kept."""
         response.headers.setdefault("Cache-Control", "no-store")
         return super().finalize_response(request, response, *args, **kwargs)

@@ -41,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--slug", required=True, help="slug of the new experiment")
         parser.add_argument("--name", default="", help="its name, the slug when left out")
         parser.add_argument("--control", required=True, help="the control's name in the variant column")
-        parser.add_argument("--unit-column", default="unit", help="column of the unit's id; stored as a digest only")
+        parser.add_argument("--unit-column", default="unit", help="column of the unit's id; '' when each line is one")
         parser.add_argument("--variant-column", default="variant", help="column of the variant's name")
         parser.add_argument("--outcome-column", default="outcome", help="column of the outcome: 1 or 0")
         parser.add_argument("--revenue-column", default="", help="column of the unit's revenue, if there is one")

@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
+from django.core.validators import MaxLengthValidator
 from django.utils import timezone
 
 from catalog_experiments.models.fields import PATH_SAFE_SLUG
@@ -22,8 +24,11 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         slug = options["slug"]
-        if not PATH_SAFE_SLUG.regex.fullmatch(slug) or len(slug) > 140:
-            raise CommandError(f"--slug {slug!r}: {PATH_SAFE_SLUG.message}")
+        try:
+            PATH_SAFE_SLUG(slug)
+            MaxLengthValidator(140)(slug)
+        except ValidationError as refused:
+            raise CommandError(f"--slug {slug[:50]!r}: {' '.join(refused.messages)}") from refused
         try:
             result = seed_qa(slug, now=timezone.now(), dry_run=options["dry_run"])
         except NotSeeded as foreign:

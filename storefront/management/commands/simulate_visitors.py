@@ -18,7 +18,7 @@ from django.utils import timezone
 from catalog_experiments import publication
 from storefront import decisions, document
 from storefront.models import Product
-from storefront.simulation import CONVERSION, DEMO_PAGES, Crowd, IntakeRefused, Prices, Reporter
+from storefront.simulation import CONVERSION, DEMO_PAGES, LAST_TIMEOUT, Crowd, IntakeRefused, Prices, Reporter
 
 TICK_SECONDS = 1.0
 REPORT_EVERY_SECONDS = 30
@@ -93,7 +93,7 @@ class Command(BaseCommand):
                 last_said = moment
             if duration is not None and moment - started >= duration:
                 break
-        reporter.flush()
+        reporter.flush(LAST_TIMEOUT)
 
     def _say(self, crowd: Crowd, reporter: Reporter) -> None:
         sent = (

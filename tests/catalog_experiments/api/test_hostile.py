@@ -75,11 +75,24 @@ def test_hostile_envelope__at_every_write__is_refused_and_changes_nothing(
         (b"<a/>", {"Content-Type": "application/xml"}, 415),
         (b"{}", {"Content-Type": "application/json; charset=utf-16"}, 415),
         (b"{}", {"Content-Type": "application/jsonx"}, 415),
+        (b"{}", {"Content-Encoding": "gzip"}, 415),
     ]
 
     for raw, headers, status in envelopes:
         assert refused(api.call(method, path, raw, **headers))["status"] == status, headers
 
+    assert fingerprint() == before
+
+
+@pytest.mark.parametrize(("method", "path"), WRITES)
+def test_body_in_chunks__which_the_server_would_drop__answers_411(
+    api: Api, world: Experiment, fingerprint: Callable[[], str], method: str, path: str
+) -> None:
+    before = fingerprint()
+
+    response = api.call(method, path, **{"Transfer-Encoding": "chunked"})
+
+    assert refused(response)["code"] == "length_required"
     assert fingerprint() == before
 
 

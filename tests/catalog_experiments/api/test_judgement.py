@@ -82,6 +82,22 @@ def test_evaluate__enforced__leaves_a_record(api: Api) -> None:
     assert Experiment.objects.get().status == "running"
 
 
+@pytest.mark.parametrize("status", ["draft", "paused", "completed"])
+def test_evaluate__enforced_on_one_that_does_not_run__only_reports(
+    api: Api, fingerprint: Callable[[], str], status: str
+) -> None:
+    make_experiment()
+    for step in {"draft": (), "paused": ("publish", "pause"), "completed": ("publish", "complete")}[status]:
+        assert api.post(f"{HERE}/{step}").status_code == 200
+    before = fingerprint()
+
+    response = api.post(f"{HERE}/evaluate?enforce=true")
+
+    assert response.status_code == 200, response.content
+    assert len(json_of(response)["breaches"]) == 2
+    assert fingerprint() == before
+
+
 @pytest.mark.parametrize("query", ["enforce=yes", "enforce=1", "enforce=", "enforce=true&enforce=true", "pause=true"])
 def test_evaluate__odd_query__answers_400(api: Api, query: str) -> None:
     make_running_experiment()
