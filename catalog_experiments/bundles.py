@@ -13,15 +13,9 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from catalog_experiments.audit import difference, record_bundle_event, record_event
-from catalog_experiments.guardrails import FieldError
-from catalog_experiments.locking import locked_bundles, save_change
-from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, PhaseOrigin, StockState
-from catalog_experiments.payloads import payload_errors
-from catalog_experiments.publication import publish_document
-from catalog_experiments.renewal import renew
-from catalog_experiments.snapshots import offer
-from catalog_experiments.specification import UNSET, Unset
-from catalog_experiments.validation import (
+from catalog_experiments.drafting.payloads import payload_errors
+from catalog_experiments.drafting.specification import UNSET, Unset
+from catalog_experiments.drafting.validation import (
     InvalidFields,
     choice_errors,
     flag_errors,
@@ -29,6 +23,12 @@ from catalog_experiments.validation import (
     text_errors,
     whole_number_errors,
 )
+from catalog_experiments.guardrails import FieldError
+from catalog_experiments.lifecycle.renewal import renew
+from catalog_experiments.locking import locked_bundles, save_change
+from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, PhaseOrigin, StockState
+from catalog_experiments.phases.snapshots import offer
+from catalog_experiments.publication import publish_document
 
 MOST_COMPONENTS = 100
 LARGEST_QUANTITY = 10_000

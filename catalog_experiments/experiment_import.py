@@ -21,6 +21,7 @@ from catalog_experiments.aggregation import aggregate_experiments
 from catalog_experiments.analysis import Report, analyze
 from catalog_experiments.csv_files import CsvFile, UnreadableFile
 from catalog_experiments.drafting import create_draft
+from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec
 from catalog_experiments.intake import (
     ExposureEvent,
     ItemResult,
@@ -30,7 +31,6 @@ from catalog_experiments.intake import (
     record_orders,
 )
 from catalog_experiments.models import Experiment, ExperimentStatus, Exposure, PhaseOrigin, PrimaryMetric
-from catalog_experiments.specification import ExperimentSpec, VariantSpec
 
 ACTOR = "system:import_experiment"
 SOURCE = "import"

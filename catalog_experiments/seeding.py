@@ -28,7 +28,7 @@ from catalog_experiments.models import (
     Variant,
     VariantMetric,
 )
-from catalog_experiments.snapshots import snapshot
+from catalog_experiments.phases.snapshots import snapshot
 
 QA_SLUG = "qa-catalog"
 PRIMARY_PRODUCT, ADD_ON = "qa-primary-product", "qa-add-on"

@@ -19,13 +19,13 @@ from catalog_experiments.bundles import (
     InvalidBundle,
 )
 from catalog_experiments.drafting import DuplicateSlug
+from catalog_experiments.drafting.specification import UNSET, ExperimentChanges, ExperimentSpec, VariantSpec
+from catalog_experiments.drafting.validation import InvalidExperiment, InvalidFields
 from catalog_experiments.enforcement import EvaluationReport
 from catalog_experiments.locking import ExperimentNotFound
 from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, Variant
 from catalog_experiments.preflight import Check, run_preflight
-from catalog_experiments.specification import UNSET, ExperimentChanges, ExperimentSpec, VariantSpec
 from catalog_experiments.transitions import IllegalMove, legal_moves
-from catalog_experiments.validation import InvalidExperiment, InvalidFields
 
 __all__ = [
     "BundleChanges",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from catalog_experiments.specification import ExperimentChanges, ExperimentSpec, VariantSpec
+from catalog_experiments.drafting.specification import ExperimentChanges, ExperimentSpec, VariantSpec
 
 _RATES = {
     "min_acceptance_percent": "min_acceptance_rate",

@@ -14,9 +14,9 @@ from catalog_experiments.admin.draft_values import changes_from, initial_from, s
 from catalog_experiments.admin.pages import requires, service_for, show
 from catalog_experiments.admin.verbs import refusal_sentence
 from catalog_experiments.drafting import DuplicateSlug, InvalidExperiment
+from catalog_experiments.drafting.specification import wanted_spec
 from catalog_experiments.lifecycle import IllegalMove, StaleVersion
 from catalog_experiments.models import Bundle, Experiment
-from catalog_experiments.specification import wanted_spec
 
 
 @requires("add_experiment")

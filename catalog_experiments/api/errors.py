@@ -15,10 +15,10 @@ from rest_framework import exceptions
 from catalog_experiments.api.problems import FieldProblem, Problem, flatten
 from catalog_experiments.bundles import BundleInUse, BundleNotFound, DuplicateBundle, InvalidBundle
 from catalog_experiments.drafting import DuplicateSlug
+from catalog_experiments.drafting.validation import InvalidExperiment
 from catalog_experiments.guardrails import FieldError, GuardrailConfigError
 from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired
 from catalog_experiments.locking import ExperimentNotFound, StaleVersion
-from catalog_experiments.validation import InvalidExperiment
 
 logger = logging.getLogger(__name__)
 

@@ -42,25 +42,59 @@ class Migration(migrations.Migration):
             database_operations=[migrations.RunSQL(CREATE, DROP)],
             state_operations=[
                 migrations.CreateModel(
-                    name='Exposure',
+                    name="Exposure",
                     fields=[
-                        ('id', models.UUIDField(default=catalog_experiments.models.fields.time_ordered_id, editable=False, primary_key=True, serialize=False)),
-                        ('retention_month', models.DateField()),
-                        ('unit', models.UUIDField()),
-                        ('variant_key', models.CharField(max_length=100)),
-                        ('exposed_at', models.DateTimeField()),
-                        ('recorded_at', models.DateTimeField()),
-                        ('is_mixed', models.BooleanField(default=False, help_text='Seen with another variant too.')),
-                        ('is_fault', models.BooleanField(default=False, help_text='The claimed variant was not the computed one.')),
-                        ('is_merged', models.BooleanField(default=False, help_text='Joined to an earlier unit of the same person.')),
-                        ('is_holdout', models.BooleanField(default=False)),
-                        ('segments', models.JSONField(blank=True, null=True)),
-                        ('experiment', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='catalog_experiments.experiment')),
-                        ('phase', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.DO_NOTHING, to='catalog_experiments.phase')),
+                        (
+                            "id",
+                            models.UUIDField(
+                                default=catalog_experiments.models.fields.time_ordered_id,
+                                editable=False,
+                                primary_key=True,
+                                serialize=False,
+                            ),
+                        ),
+                        ("retention_month", models.DateField()),
+                        ("unit", models.UUIDField()),
+                        ("variant_key", models.CharField(max_length=100)),
+                        ("exposed_at", models.DateTimeField()),
+                        ("recorded_at", models.DateTimeField()),
+                        ("is_mixed", models.BooleanField(default=False, help_text="Seen with another variant too.")),
+                        (
+                            "is_fault",
+                            models.BooleanField(
+                                default=False, help_text="The claimed variant was not the computed one."
+                            ),
+                        ),
+                        (
+                            "is_merged",
+                            models.BooleanField(
+                                default=False, help_text="Joined to an earlier unit of the same person."
+                            ),
+                        ),
+                        ("is_holdout", models.BooleanField(default=False)),
+                        ("segments", models.JSONField(blank=True, null=True)),
+                        (
+                            "experiment",
+                            models.ForeignKey(
+                                db_constraint=False,
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                to="catalog_experiments.experiment",
+                            ),
+                        ),
+                        (
+                            "phase",
+                            models.ForeignKey(
+                                db_constraint=False,
+                                db_index=False,
+                                on_delete=django.db.models.deletion.DO_NOTHING,
+                                to="catalog_experiments.phase",
+                            ),
+                        ),
                     ],
                     options={
-                        'db_table': 'catalog_bundle_exposures',
-                        'ordering': ['-exposed_at'],
+                        "db_table": "catalog_bundle_exposures",
+                        "ordering": ["-exposed_at"],
                     },
                 ),
             ],

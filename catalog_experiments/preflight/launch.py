@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec, wanted_spec
 from catalog_experiments.models import Bundle, BundleAcceptanceMetric, Experiment
-from catalog_experiments.specification import ExperimentSpec, VariantSpec, wanted_spec
 
 BUNDLES_URL = "/admin/catalog_experiments/bundle/"
 JOBS_URL = "/admin/catalog_experiments/jobrun/"

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from catalog_experiments.assignment import AllocationError, allowed_coverage
+from catalog_experiments.drafting.payloads import payload_errors
+from catalog_experiments.drafting.specification import VariantSpec
+from catalog_experiments.drafting.validation import guardrail_errors, targeting_errors
 from catalog_experiments.models import Experiment
-from catalog_experiments.payloads import payload_errors
 from catalog_experiments.preflight.launch import BUNDLES_URL, Check, Launch, Outcome
-from catalog_experiments.slots import running_rivals, waits
-from catalog_experiments.specification import VariantSpec
-from catalog_experiments.validation import guardrail_errors, targeting_errors
+from catalog_experiments.publication.slots import running_rivals, waits
 
 
 def check_variants(launch: Launch) -> Check:

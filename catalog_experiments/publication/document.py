@@ -12,8 +12,8 @@ from django.db.models import Max, TextField
 from django.db.models.functions import Cast
 
 from catalog_experiments.models import Bundle, Order, PublishedDocument
+from catalog_experiments.phases.snapshots import offer
 from catalog_experiments.publication.entries import read_entries
-from catalog_experiments.snapshots import offer
 
 KEPT_DOCUMENTS = 100
 _LOCK = (7_311_002, 0)

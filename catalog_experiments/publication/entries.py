@@ -11,8 +11,8 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, PhaseOrigin
-from catalog_experiments.slots import SINCE, WAITS
-from catalog_experiments.snapshots import offer, split
+from catalog_experiments.phases.snapshots import offer, split
+from catalog_experiments.publication.slots import SINCE, WAITS
 
 _JSON_COLUMNS = ("targeting", "forced_units", "metadata", "variants")
 

@@ -10,8 +10,8 @@ from typing import Any
 from django.db import connection
 
 from catalog_experiments import drafting, lifecycle, publication
+from catalog_experiments.drafting.specification import ExperimentChanges, VariantSpec, stored_spec
 from catalog_experiments.models import Experiment, ExperimentEvent, Phase
-from catalog_experiments.specification import ExperimentChanges, VariantSpec, stored_spec
 from tests.builders import NOON, make_experiment
 
 ACTOR = "user:mara"

@@ -8,8 +8,8 @@ import pytest
 
 from catalog_experiments import drafting, lifecycle
 from catalog_experiments.drafting import DuplicateSlug, InvalidExperiment
+from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec, stored_spec, wanted_spec
 from catalog_experiments.models import Experiment, ExperimentEvent, VariantMetric
-from catalog_experiments.specification import ExperimentSpec, VariantSpec, stored_spec, wanted_spec
 from tests.builders import NOON, make_bundle, make_experiment
 from tests.catalog_experiments.acting import ACTOR, LATER, edit, last_event, pause, publish, variants_of
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import transaction
 
 from catalog_experiments import lifecycle, publication
+from catalog_experiments.drafting.specification import VariantSpec, stored_spec
 from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired, StaleVersion
 from catalog_experiments.models import (
     Bundle,
@@ -22,7 +23,6 @@ from catalog_experiments.models import (
     PhaseOrigin,
     PublishedDocument,
 )
-from catalog_experiments.specification import VariantSpec, stored_spec
 from tests.builders import NOON, make_bundle, make_experiment
 from tests.catalog_experiments.acting import (
     ACTOR,

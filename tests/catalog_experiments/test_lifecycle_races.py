@@ -11,6 +11,7 @@ import pytest
 from django.db import transaction
 
 from catalog_experiments import drafting, lifecycle, publication
+from catalog_experiments.drafting.specification import ExperimentChanges
 from catalog_experiments.lifecycle import IllegalMove, StaleVersion
 from catalog_experiments.models import (
     Experiment,
@@ -20,7 +21,6 @@ from catalog_experiments.models import (
     PublishedDocument,
     VariantMetric,
 )
-from catalog_experiments.specification import ExperimentChanges
 from tests.builders import NOON, make_bundle, make_experiment
 from tests.catalog_experiments.acting import (
     ACTOR,

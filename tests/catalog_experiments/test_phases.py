@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from catalog_experiments import partitions
 from catalog_experiments.models import Experiment, Order, Phase, PhaseOrigin, PrimaryMetric
 from catalog_experiments.phases import (
     close_phase,
     ensure_exposure_partition,
     open_phase,
+    partitions,
     reasons_for_new_phase,
     record_unserved_from,
     record_unserved_to,

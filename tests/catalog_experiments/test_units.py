@@ -4,12 +4,12 @@ import uuid
 from hashlib import blake2b
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django.fixtures import Settings
 
 from catalog_experiments.units import digest_unit, digests_of_unit
 
 
-def test_digest__is_blake2b_of_sixteen_bytes_under_the_newest_key(settings: SettingsWrapper) -> None:
+def test_digest__is_blake2b_of_sixteen_bytes_under_the_newest_key(settings: Settings) -> None:
     settings.UNIT_ID_HASH_KEY = ["new", "old"]
 
     digest = digest_unit("visitor-1")
@@ -18,7 +18,7 @@ def test_digest__is_blake2b_of_sixteen_bytes_under_the_newest_key(settings: Sett
     assert digest == uuid.UUID(bytes=raw)
 
 
-def test_digests__of_all_keys__come_newest_first(settings: SettingsWrapper) -> None:
+def test_digests__of_all_keys__come_newest_first(settings: Settings) -> None:
     settings.UNIT_ID_HASH_KEY = ["old"]
     old = digest_unit("visitor-1")
 
@@ -28,7 +28,7 @@ def test_digests__of_all_keys__come_newest_first(settings: SettingsWrapper) -> N
     assert digest_unit("visitor-1") != old
 
 
-def test_digest__under_a_key_longer_than_the_hash_takes__uses_all_of_it(settings: SettingsWrapper) -> None:
+def test_digest__under_a_key_longer_than_the_hash_takes__uses_all_of_it(settings: Settings) -> None:
     settings.UNIT_ID_HASH_KEY = ["k" * 64 + "a", "k" * 64 + "b"]
 
     first, second = digests_of_unit("visitor-1")

@@ -22,10 +22,10 @@ from catalog_experiments.api.serializers.experiments import (
 )
 from catalog_experiments.api.serializers.fields import SLUG_PATTERN
 from catalog_experiments.api.views.base import OPERATE, READ, ApiView, caller_of, read_body
+from catalog_experiments.drafting.specification import ExperimentChanges, ExperimentSpec, VariantSpec
 from catalog_experiments.locking import ExperimentNotFound
 from catalog_experiments.models import Experiment
 from catalog_experiments.service import CatalogExperimentService
-from catalog_experiments.specification import ExperimentChanges, ExperimentSpec, VariantSpec
 
 TAG = "experiments"
 

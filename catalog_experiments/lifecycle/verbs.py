@@ -11,8 +11,10 @@ from uuid import UUID
 
 from django.db import transaction
 
-from catalog_experiments import overrides
-from catalog_experiments.activation import (
+from catalog_experiments.audit import record_event
+from catalog_experiments.drafting import clone
+from catalog_experiments.drafting.validation import InvalidExperiment
+from catalog_experiments.lifecycle.activation import (
     Applied,
     PreflightFailed,
     apply_pending,
@@ -25,15 +27,13 @@ from catalog_experiments.activation import (
     settle_phase,
     take_slot,
 )
-from catalog_experiments.audit import record_event
-from catalog_experiments.conclusions import CONCLUSION_FIELDS, freeze_report, state_conclusion
-from catalog_experiments.drafting import clone
+from catalog_experiments.lifecycle.conclusions import CONCLUSION_FIELDS, freeze_report, state_conclusion
+from catalog_experiments.lifecycle.renewal import open_new_phase, release_slots, release_slots_after_commit, republish
 from catalog_experiments.locking import ExperimentNotFound, StaleVersion, locked_experiment, save_change
 from catalog_experiments.models import Experiment, ExperimentStatus, PauseCause, PhaseOrigin
 from catalog_experiments.phases import close_phase, open_phase, record_unserved_from
-from catalog_experiments.renewal import open_new_phase, release_slots, release_slots_after_commit, republish
+from catalog_experiments.publication import overrides
 from catalog_experiments.transitions import IllegalMove, legal_moves, require_legal
-from catalog_experiments.validation import InvalidExperiment
 
 __all__ = [
     "ExperimentNotFound",

@@ -12,10 +12,7 @@ from django.contrib.auth import get_user_model
 from django.db import IntegrityError, transaction
 
 from catalog_experiments.audit import difference, record_event
-from catalog_experiments.guardrails import FieldError
-from catalog_experiments.locking import locked_experiment, save_change
-from catalog_experiments.models import Experiment, ExperimentStatus, Variant
-from catalog_experiments.specification import (
+from catalog_experiments.drafting.specification import (
     GOES_LIVE_AT_PUBLISH,
     ExperimentChanges,
     ExperimentSpec,
@@ -26,8 +23,11 @@ from catalog_experiments.specification import (
     wanted_spec,
     with_values,
 )
+from catalog_experiments.drafting.validation import InvalidExperiment, validate
+from catalog_experiments.guardrails import FieldError
+from catalog_experiments.locking import locked_experiment, save_change
+from catalog_experiments.models import Experiment, ExperimentStatus, Variant
 from catalog_experiments.transitions import IllegalMove, legal_moves
-from catalog_experiments.validation import InvalidExperiment, validate
 
 __all__ = ["DuplicateSlug", "InvalidExperiment", "clone", "columns_of", "create_draft", "store", "update"]
 

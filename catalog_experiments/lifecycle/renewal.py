@@ -8,8 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from catalog_experiments import overrides, slots
-from catalog_experiments.activation import (
+from catalog_experiments.lifecycle.activation import (
     apply_pending,
     current_phase,
     finish,
@@ -20,6 +19,7 @@ from catalog_experiments.activation import (
 from catalog_experiments.locking import locked_bundles, locked_experiment, save_change
 from catalog_experiments.models import Experiment
 from catalog_experiments.phases import open_phase
+from catalog_experiments.publication import overrides, slots
 from catalog_experiments.transitions import IllegalMove, legal_moves
 
 SLOT_ACTOR = "system:slots"

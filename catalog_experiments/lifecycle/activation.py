@@ -10,15 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from catalog_experiments import overrides, slots
 from catalog_experiments.audit import difference, record_event
 from catalog_experiments.drafting import columns_of, store
+from catalog_experiments.drafting.specification import GOES_LIVE_AT_PUBLISH, as_json, stored_spec, wanted_spec
 from catalog_experiments.locking import locked_bundles
 from catalog_experiments.models import Experiment, Exposure, Phase, PhaseOrigin
 from catalog_experiments.phases import open_phase, reasons_for_new_phase, record_unserved_to, refresh_rules
 from catalog_experiments.preflight import Check, failures, run_preflight, warnings
-from catalog_experiments.publication import lock_document, publish_document
-from catalog_experiments.specification import GOES_LIVE_AT_PUBLISH, as_json, stored_spec, wanted_spec
+from catalog_experiments.publication import lock_document, overrides, publish_document, slots
 
 
 class PreflightFailed(RuntimeError):

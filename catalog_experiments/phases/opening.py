@@ -13,12 +13,12 @@ from typing import Any
 
 from django.db.models import Max
 
-from catalog_experiments.caps import MoneyRules, money_rules
+from catalog_experiments.drafting.specification import current_variants
 from catalog_experiments.guardrails import GuardrailConfig, effective_minimum, parse_config
 from catalog_experiments.models import Experiment, Phase, PhaseOrigin, PrimaryMetric, Variant
-from catalog_experiments.partitions import ensure_exposure_partition
-from catalog_experiments.snapshots import anchor_of, snapshot, treatment_changes
-from catalog_experiments.specification import current_variants
+from catalog_experiments.phases.caps import MoneyRules, money_rules
+from catalog_experiments.phases.partitions import ensure_exposure_partition
+from catalog_experiments.phases.snapshots import anchor_of, snapshot, treatment_changes
 
 __all__ = [
     "close_phase",

@@ -11,9 +11,9 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from catalog_experiments.analysis import analyze
+from catalog_experiments.drafting.validation import InvalidExperiment, choice_errors, text_errors
 from catalog_experiments.guardrails import FieldError
 from catalog_experiments.models import Conclusion, Experiment, Variant
-from catalog_experiments.validation import InvalidExperiment, choice_errors, text_errors
 
 LONGEST_LEARNINGS = 20_000
 CONCLUSION_FIELDS = ("conclusion", "winner", "learnings")

@@ -13,11 +13,11 @@ from django.core.exceptions import ValidationError
 
 from catalog_experiments import targeting
 from catalog_experiments.assignment import BUCKETS, AllocationError, allowed_coverage
+from catalog_experiments.drafting.payloads import is_storable_text, payload_errors
+from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec
 from catalog_experiments.guardrails import FieldError, GuardrailConfigError, parse_config
 from catalog_experiments.models import Bundle, PrimaryMetric, UnitKind
 from catalog_experiments.models.fields import PATH_SAFE_SLUG
-from catalog_experiments.payloads import is_storable_text, payload_errors
-from catalog_experiments.specification import ExperimentSpec, VariantSpec
 
 MOST_VARIANTS = 20
 MOST_FORCED_UNITS = 1000
