@@ -24,6 +24,7 @@ from catalog_experiments import analysis, enforcement, guardrails
 from catalog_experiments.aggregation import BundleAcceptanceAggregator
 from catalog_experiments.intake import BundleAcceptanceService, ExposureEvent, OrderEvent, OrderLine, record_exposures
 from catalog_experiments.models import Experiment, ExperimentEvent, PublishedDocument
+from notifications import outbox
 from notifications.models import Alert, DeliveryState
 from smplat.embedded.broker import Broker
 from storefront import decisions, document
@@ -53,8 +54,12 @@ def office() -> Iterator[Office]:
 
 
 @pytest.fixture
-def worker(transactional_db: None, broker: Broker, office: Office, tmp_path: Path) -> Iterator[None]:
+def worker(
+    transactional_db: None, broker: Broker, office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
     """Run a Celery worker on this test's database, broker and office."""
+    # Other tests of this process ran without a broker, which is remembered for half a minute.
+    monkeypatch.setattr(outbox, "_breaker", outbox._Breaker())
     addresses = {name: str(value) for name, value in _addresses(office.slack, office.mail).items()}
     addresses["BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS"] = "merchandising@shop.example"
     environment = {**os.environ, **addresses, "DATABASE_URL": _database_url(), "REDIS_URL": broker.url}

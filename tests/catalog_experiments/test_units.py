@@ -4,7 +4,7 @@ import uuid
 from hashlib import blake2b
 
 import pytest
-from pytest_django.fixtures import Settings
+from pytest_django import Settings
 
 from catalog_experiments.units import digest_unit, digests_of_unit
 

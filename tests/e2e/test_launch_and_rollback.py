@@ -124,12 +124,12 @@ def test_step_5_storefront__shows_the_offer_with_provenance(visitor: Page, stack
     def offers_seen() -> set[str]:
         visitor.context.clear_cookies()
         visitor.goto(f"/products/{product}")
-        return {title for title in ("Baseline offer", "Teapot with two cups") if title in visitor.content()}
+        return {title for title in ("Baseline offer", "Fired together") if title in visitor.content()}
 
     seen: set[str] = set()
     for _ in range(40):
         seen |= offers_seen()
-    assert seen == {"Baseline offer", "Teapot with two cups"}
+    assert seen == {"Baseline offer", "Fired together"}
     assert provenance["source"] == "catalog-experiment-service"
     assert SLUG not in visitor.content(), "shoppers see nothing of the experiment"
 
@@ -160,7 +160,7 @@ def test_rollback_1_pause__storefront__serves_control_within_seconds(visitor: Pa
         for _ in range(20):
             visitor.context.clear_cookies()
             visitor.goto(f"/products/{product}")
-            if "Teapot with two cups" in visitor.content():
+            if "Fired together" in visitor.content():
                 return False
         return True
 
