@@ -1,4 +1,4 @@
-"""The sidebar of the admin, as plain data for the theme."""
+"""The sidebar and the accent color of the admin, as plain data for the theme."""
 
 from __future__ import annotations
 
@@ -31,3 +31,17 @@ NAVIGATION: list[dict[str, Any]] = [
         ],
     },
 ]
+
+INDIGO = {
+    "50": "#eef2ff",
+    "100": "#e0e7ff",
+    "200": "#c7d2fe",
+    "300": "#a5b4fc",
+    "400": "#818cf8",
+    "500": "#6366f1",
+    "600": "#4f46e5",
+    "700": "#4338ca",
+    "800": "#3730a3",
+    "900": "#312e81",
+    "950": "#1e1b4b",
+}

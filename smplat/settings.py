@@ -11,7 +11,7 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 
-from smplat.admin_navigation import NAVIGATION
+from smplat.admin_navigation import INDIGO, NAVIGATION
 from smplat.embedded.broker import Broker
 from smplat.embedded.cluster import SUPERUSER, Cluster
 
@@ -162,6 +162,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "control-center"
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -368,5 +369,6 @@ UNFOLD = {
     "SITE_SYMBOL": "science",
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {"primary": INDIGO},
     "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
 }

@@ -17,9 +17,10 @@ Day = tuple[dt.date, int, int]
 
 def daily_acceptance(experiments: Iterable[Experiment]) -> dict[UUID, dict[str, list[Day]]]:
     """Return (date, orders, accepted) by experiment and variant key, oldest day first, of open phases; one query."""
-    phases = [experiment.current_phase_id for experiment in experiments if experiment.current_phase_id]
+    published = [experiment for experiment in experiments if experiment.current_phase_id]
+    phases = [experiment.current_phase_id for experiment in published]
     rows = (
-        GuardrailTally.objects.filter(phase__in=phases)
+        GuardrailTally.objects.filter(experiment__in=published, phase__in=phases)  # the experiment leads the index
         .annotate(day=TruncDate("outcome_hour_at", tzinfo=dt.UTC))
         .values_list("experiment_id", "variant_key", "day")
         .annotate(orders=Sum("n"), taken=Sum("accepted"))

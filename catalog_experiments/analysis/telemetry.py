@@ -69,8 +69,9 @@ def _pooled_moments(
 ) -> tuple[dict[uuid.UUID, dict[MomentKey, VariantMoments]], dict[uuid.UUID, set[str]]]:
     pooled: dict[uuid.UUID, dict[MomentKey, VariantMoments]] = defaultdict(dict)
     currencies: dict[uuid.UUID, set[str]] = defaultdict(set)
+    experiments = [phase.experiment_id for phase in phases.values()]  # leads the index
     rows = (
-        Moment.objects.filter(phase__in=phases, segment="")
+        Moment.objects.filter(experiment__in=experiments, phase__in=phases, segment="")
         .values_list("phase_id", "variant_key", "metric", "currency")
         .annotate(Sum("n"), Sum("total"), Sum("total_squares"))
     )

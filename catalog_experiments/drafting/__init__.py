@@ -1,4 +1,4 @@
-"""Write experiments down: what is wanted (`specification`), what is refused (`validation`), what is stored (`drafts`)."""
+"""Write experiments down: what is wanted (`specification`), refused (`validation`) and stored (`drafts`)."""
 
 from catalog_experiments.drafting.drafts import (
     DuplicateSlug,

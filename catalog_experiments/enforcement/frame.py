@@ -17,12 +17,12 @@ from catalog_experiments.guardrails import HourTally
 from catalog_experiments.models import (
     Experiment,
     GuardrailEvaluation,
-    GuardrailTally,
     Moment,
     MomentMetric,
     Phase,
     VariantMetric,
 )
+from catalog_experiments.stats.blocks import BlockClock
 from catalog_experiments.stats.moments import VariantMoments
 
 HOUR = timedelta(hours=1)
@@ -40,6 +40,26 @@ WHERE NOT (exposure.is_holdout OR exposure.is_merged OR exposure.is_fault)
 GROUP BY 1, 2, 3
 """
 
+# As `merge_old_hours` does it: hours too old for an hour block count as days of the phase, so that a long phase costs
+# no more than a short one.
+SUM_OUTCOMES = """
+SELECT tally.phase_id, tally.variant_key,
+       CASE WHEN 24 * (age.day + 1) > wanted.first_kept THEN tally.outcome_hour_at
+            WHEN age.day = 0 THEN wanted.first_boundary_at - interval '1 hour'
+            ELSE wanted.first_boundary_at + (24 * age.day - 1) * interval '1 hour' END AS hour_at,
+       sum(tally.n), sum(tally.accepted), sum(tally.gross_n), sum(tally.gross_accepted)
+FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int[])
+    AS wanted (phase_id, experiment_id, first_boundary_at, first_kept)
+JOIN catalog_bundle_experiment_guardrail_tallies AS tally
+  ON tally.experiment_id = wanted.experiment_id AND tally.phase_id = wanted.phase_id
+CROSS JOIN LATERAL (
+    SELECT GREATEST(0, floor(extract(epoch FROM tally.outcome_hour_at - wanted.first_boundary_at) / 3600)::int + 1) / 24
+        AS day
+) AS age
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3
+"""
+
 ExposureCounts = Mapping[datetime, Mapping[str, int]]
 """First exposures by UTC hour and variant key."""
 
@@ -48,7 +68,7 @@ ExposureCounts = Mapping[datetime, Mapping[str, int]]
 class EvaluationFrame:
     """One experiment with its open phase and all that was measured in it up to the watermark.
 
-    `tallies` holds net hourly outcomes by variant key, `gross` the outcomes and acceptances before cancellations,
+    `tallies` holds net outcomes by variant key, per hour and for older ones per day of the phase, `gross` the outcomes and acceptances before cancellations,
     `harm` the moments of conversion within 24 hours, `exposures` first exposures by hour and variant key, `metrics` the
     newest metric row by variant key. `previous` is the phase's last record, None before the first.
     """
@@ -69,14 +89,14 @@ class EvaluationFrame:
 
         Blocks open on the hour, so nothing a judgement sees changes in between: unchanged data stays unchanged.
         """
-        return max(hour_of(self.watermark_at), self.phase.opened_at)
+        return judged_at(self.phase, self.watermark_at)
 
 
 def load_frames(experiments: Sequence[Experiment], *, watermark_at: datetime) -> dict[uuid.UUID, EvaluationFrame]:
     """Return the frame of each experiment that has a phase, by experiment id; six queries for any number."""
     with _snapshot():
         phases = Phase.objects.in_bulk([own.current_phase_id for own in experiments if own.current_phase_id])
-        tallies, gross = _tallies(phases)
+        tallies, gross = _tallies(phases, watermark_at)
         harm = _harm(phases)
         previous = newest_evaluations(phases)
         exposures = _exposures(phases, previous)
@@ -104,6 +124,11 @@ def newest_evaluations(phases: Iterable[uuid.UUID]) -> dict[uuid.UUID, Guardrail
     return {row.phase_id: row for row in rows.distinct("phase_id")}
 
 
+def judged_at(phase: Phase, watermark_at: datetime) -> datetime:
+    """Return the hour of the watermark, or the phase's start in its first hour."""
+    return max(hour_of(watermark_at), phase.opened_at)
+
+
 def hour_of(moment: datetime) -> datetime:
     """Return the start of the hour."""
     return moment.replace(minute=0, second=0, microsecond=0)
@@ -122,24 +147,33 @@ def _snapshot() -> Iterator[None]:
 
 
 def _tallies(
-    phases: Iterable[uuid.UUID],
+    phases: Mapping[uuid.UUID, Phase], watermark_at: datetime
 ) -> tuple[dict[uuid.UUID, dict[str, list[HourTally]]], dict[uuid.UUID, dict[str, tuple[int, int]]]]:
     hours: dict[uuid.UUID, dict[str, list[HourTally]]] = defaultdict(lambda: defaultdict(list))
     gross: dict[uuid.UUID, dict[str, tuple[int, int]]] = defaultdict(lambda: defaultdict(lambda: (0, 0)))
-    rows = GuardrailTally.objects.filter(phase__in=list(phases)).order_by("outcome_hour_at")
-    for phase_id, key, hour_at, n, accepted, gross_n, gross_accepted in rows.values_list(
-        "phase_id", "variant_key", "outcome_hour_at", "n", "accepted", "gross_n", "gross_accepted"
-    ):
-        hours[phase_id][key].append(HourTally(hour_at, n, accepted))
-        before_n, before_accepted = gross[phase_id][key]
-        gross[phase_id][key] = (before_n + gross_n, before_accepted + gross_accepted)
+    known = list(phases.values())
+    clocks = [BlockClock(phase.opened_at, judged_at(phase, watermark_at)) for phase in known]
+    kept = [_first_kept(phase, clock) for phase, clock in zip(known, clocks, strict=True)]
+    experiments = [phase.experiment_id for phase in known]
+    with connection.cursor() as cursor:
+        cursor.execute(SUM_OUTCOMES, [list(phases), experiments, [clock.first_boundary_at for clock in clocks], kept])
+        for phase_id, key, hour_at, n, accepted, gross_n, gross_accepted in cursor.fetchall():
+            hours[phase_id][key].append(HourTally(hour_at, int(n), int(accepted)))
+            before_n, before_accepted = gross[phase_id][key]
+            gross[phase_id][key] = (before_n + int(gross_n), before_accepted + int(gross_accepted))
     return hours, gross
 
 
-def _harm(phases: Iterable[uuid.UUID]) -> dict[uuid.UUID, dict[str, VariantMoments]]:
+def _first_kept(phase: Phase, clock: BlockClock) -> int:
+    # The batches of the rule `persistent` are cut at hours, so all of them are needed.
+    return 0 if phase.bounds.get("pause_rule") == "persistent" else clock.first_kept_hour
+
+
+def _harm(phases: Mapping[uuid.UUID, Phase]) -> dict[uuid.UUID, dict[str, VariantMoments]]:
     moments: dict[uuid.UUID, dict[str, VariantMoments]] = defaultdict(dict)
+    experiments = [phase.experiment_id for phase in phases.values()]  # leads the index
     rows = (
-        Moment.objects.filter(phase__in=list(phases), metric=MomentMetric.HARM, segment="")
+        Moment.objects.filter(experiment__in=experiments, phase__in=list(phases), metric=MomentMetric.HARM, segment="")
         .values_list("phase_id", "variant_key")
         .annotate(Sum("n"), Sum("total"), Sum("total_squares"))
     )

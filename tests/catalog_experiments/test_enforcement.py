@@ -26,18 +26,20 @@ from catalog_experiments.enforcement import (
 )
 from catalog_experiments.enforcement import evaluation as acting
 from catalog_experiments.enforcement.frame import load_frames
-from catalog_experiments.guardrails import Verdict, record_inputs
+from catalog_experiments.guardrails import HourTally, Verdict, record_inputs
 from catalog_experiments.models import (
     EvaluationAction,
     Experiment,
     ExperimentEvent,
     ExperimentStatus,
     GuardrailEvaluation,
+    GuardrailTally,
     PauseCause,
     PhaseOrigin,
     PublishedDocument,
     VariantMetric,
 )
+from catalog_experiments.stats.blocks import BlockClock, merge_old_hours
 from notifications.models import Alert, Delivery
 from tests.builders import NOON, make_experiment, make_running_experiment
 from tests.catalog_experiments.buyers import add_buyers, add_visitors, cancel, change_phase, phase_of
@@ -379,6 +381,32 @@ def test_evaluate_due__nothing_new__constant_number_of_queries() -> None:
         add_buyers(make_running_experiment(slug=slug), "test", 10, 2, at=FIRST_HOUR)
 
     assert queries() == few
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("minute", [0, 20])
+def test_load_frames__old_hours__merged_as_the_guardrails_merge_them(minute: int) -> None:
+    opened_at = NOON + dt.timedelta(minutes=minute)
+    experiment = make_running_experiment(now=opened_at)
+    hours = [HourTally(NOON + dt.timedelta(hours=hour), 3 + hour % 5, hour % 3) for hour in range(24 * 6)]
+    for hour in hours:
+        GuardrailTally.objects.create(
+            experiment=experiment,
+            phase=phase_of(experiment),
+            variant_key="test",
+            outcome_hour_at=hour.hour_at,
+            n=hour.n,
+            accepted=hour.accepted,
+            gross_n=hour.n + 1,
+            gross_accepted=hour.accepted,
+        )
+
+    for age in range(0, 24 * 6, 7):
+        watermark_at = NOON + dt.timedelta(hours=age, minutes=30)
+        frame = load_frames([experiment], watermark_at=watermark_at)[experiment.pk]
+        clock = BlockClock(opened_at, frame.judged_at)
+        assert sorted(frame.tallies["test"]) == sorted(merge_old_hours(clock, hours))
+        assert frame.gross["test"][0] == sum(hour.n + 1 for hour in hours)
 
 
 @pytest.mark.django_db

@@ -147,7 +147,7 @@ def test_import__of_an_order_that_cannot_be_stored__keeps_the_others(tmp_path: P
         (b"order_ref,time\n", "has no column 'sku', 'quantity', 'price', 'unit'"),
         (b"", "has no column"),
         (HEADER.encode() + b"\n1,\xff\xfe,1,cup,1,1\n", "can't decode"),
-        (HEADER.encode() + b'\n1,"2010\x00",1,cup,1,1\n', "is no time|NUL"),
+        (HEADER.encode() + b'\n1,"2010\x00",1,cup,1,1\n', "NUL"),
     ],
 )
 def test_import__of_a_file_that_is_none__says_why_and_stores_nothing(
@@ -156,12 +156,10 @@ def test_import__of_a_file_that_is_none__says_why_and_stores_nothing(
     path = tmp_path / "orders.csv"
     path.write_bytes(content)
 
-    try:
-        result = load(path)
-    except UnreadableFile as error:
-        assert pytest.approx(1) == 1 and any(part in str(error) for part in message.split("|"))
-    else:
-        assert any(part in result.examples[0] for part in message.split("|"))
+    with pytest.raises(UnreadableFile) as error:
+        load(path)
+
+    assert message in str(error.value)
     assert not Order.objects.exists()
 
 
