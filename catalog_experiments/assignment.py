@@ -6,6 +6,7 @@ SDK that reads our payload assigns the same variant as this server. Pure: no clo
 
 from __future__ import annotations
 
+import struct
 import sys
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -42,11 +43,42 @@ def bucket(salt: str, unit_id: str) -> int:
     >>> bucket("seed", "a"), bucket("seed", "b")
     (505, 2696)
     """
-    inner = _fnv1a32(unit_id, _salt_state(salt))
+    return _outer_bucket(_fnv1a32(unit_id, _salt_state(salt)))
+
+
+def _outer_bucket(inner: int) -> int:
     state = _OFFSET_BASIS
     for digit in b"%d" % inner:
         state = (state ^ digit) * _PRIME & _MASK
     return state % BUCKETS
+
+
+class SaltBank:
+    """Many salts whose buckets for one unit are computed together.
+
+    Each salt's hash state is one 64-bit lane of a single large integer. A step of FNV-1a is an exclusive or, a product
+    of at most 57 bits and a cut to 32, so that no lane reaches into the next one: one pass over the unit id serves
+    every salt, for little more than the price of one.
+
+    >>> SaltBank(["seed", "foo"]).buckets("ab") == [bucket("seed", "ab"), bucket("foo", "ab")]
+    True
+    """
+
+    def __init__(self, salts: Iterable[str]) -> None:
+        states = [_salt_state(salt) for salt in salts]
+        self._unpack = struct.Struct(f"<{len(states)}Q")
+        self._start = int.from_bytes(self._unpack.pack(*states), "little")
+        self._ones = int.from_bytes(self._unpack.pack(*(1 for _ in states)), "little")
+        self._mask = self._ones * _MASK
+        self._letters = tuple(self._ones * letter for letter in range(128))
+
+    def buckets(self, unit_id: str) -> list[int]:
+        """Return the unit's bucket under each salt, in their order, in [0, 9999]; equal to `bucket` of each."""
+        state, mask, letters, ones = self._start, self._mask, self._letters, self._ones
+        for unit in _code_units(unit_id):
+            state = (state ^ (letters[unit] if unit < 128 else ones * unit)) * _PRIME & mask
+        inner = self._unpack.unpack(state.to_bytes(self._unpack.size, "little"))
+        return [_outer_bucket(one) for one in inner]
 
 
 def growthbook_hash(seed: str, value: str, version: int) -> float | None:

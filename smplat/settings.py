@@ -314,6 +314,7 @@ CELERY_TASK_ROUTES = [
     [
         ("catalog_experiments.tasks.run_guardrail_*", {"queue": "control"}),
         ("notifications.tasks.*", {"queue": "control"}),
+        ("storefront.tasks.*", {"queue": "control"}),
         ("catalog_experiments.tasks.*", {"queue": "bulk"}),
     ]
 ]

@@ -108,7 +108,7 @@ def _decide_running(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> Dec
 def _is_eligible(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> bool:
     if not all(in_ranges(bucket(item.seed, unit_id), item.ranges) for item in plan.filters):
         return False
-    return plan.targets is None or plan.targets({"id": unit_id, **context})
+    return plan.targets is None or plan.targets({**context, "id": unit_id})
 
 
 def _decide_at_rest(plan: Plan) -> Decision:

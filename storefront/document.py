@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any
 
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 """How often a process asks for the newest version; a pause shows everywhere within two of these."""
 
+_LONGEST_PAST_SECONDS = 86_400.0
+
 FIRST_WAIT_SECONDS = 0.5
 """The longest a request waits for the first document of its process; afterwards nobody ever waits."""
 
@@ -38,6 +41,11 @@ class PlannedVariant:
     is_control: bool
     bundle: Mapping[str, Any] | None
     payload: Mapping[str, Any]
+
+    @property
+    def value(self) -> dict[str, Any]:
+        """Return what SDKs are told of it: the bundle's slug, None for no offer, and the payload. Never no object."""
+        return {"bundle": None if self.bundle is None else self.bundle["slug"], "payload": dict(self.payload)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +60,8 @@ class Filter:
 class Plan:
     """One experiment of the document, parsed once so that a decision only looks things up.
 
-    `ranges` and `variants` have the same order, control first. A plan whose entry could not be understood is
-    `broken`: it serves what is left of its control, to everyone.
+    `ranges` and `variants` have the same order, control first; `targets` was compiled from `condition`. A plan whose
+    entry could not be understood is `broken`: it serves what is left of its control, to everyone.
     """
 
     slug: str
@@ -70,6 +78,7 @@ class Plan:
     is_shadowed: bool = False
     shipped_key: str | None = None
     broken: bool = False
+    condition: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def control(self) -> PlannedVariant:
@@ -88,11 +97,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One version of the document; version 0 is an empty one, before anything was published."""
+    """One version of the document; version 0 is an empty one, before anything was published, issued at ''."""
 
     version: int
     plans: Mapping[str, Plan] = field(default_factory=lambda: MappingProxyType({}))
     slots: Mapping[str, Plan] = field(default_factory=lambda: MappingProxyType({}))
+    issued_at: str = ""
 
 
 def parse(document: Mapping[str, Any] | None) -> Snapshot:
@@ -102,7 +112,8 @@ def parse(document: Mapping[str, Any] | None) -> Snapshot:
     version = int(document["version"])
     plans = [_parse_entry(entry, version) for entry in document["experiments"]]
     by_slug = {plan.slug: plan for plan in plans if plan is not None}
-    return Snapshot(version, MappingProxyType(by_slug), MappingProxyType(_slots(list(by_slug.values()))))
+    slots = _slots(list(by_slug.values()))
+    return Snapshot(version, MappingProxyType(by_slug), MappingProxyType(slots), str(document.get("issued_at") or ""))
 
 
 def _slots(plans: Sequence[Plan]) -> dict[str, Plan]:
@@ -141,6 +152,7 @@ def _plan(entry: Mapping[str, Any], version: int) -> Plan:
         filters=tuple(_filter(item) for item in entry.get("filters") or ()),
         is_shadowed=bool(entry.get("shadowed")),
         shipped_key=entry.get("shipped_variant"),
+        condition=dict(entry.get("targeting") or {}),
     )
 
 
@@ -215,6 +227,11 @@ class DocumentReader:
     def age_seconds(self) -> float:
         """Return the seconds since the held version was last seen to be the newest; infinite before the first."""
         return time.monotonic() - self._confirmed_at
+
+    def not_after(self, now: datetime) -> datetime:
+        """Return when the lease of what is held ends; only the distant past before anything is held."""
+        left = settings.STOREFRONT_STALE_SECONDS - self.age_seconds()
+        return now + timedelta(seconds=max(left, -_LONGEST_PAST_SECONDS))
 
     def start(self) -> None:
         """Start the daemon thread unless it runs; idempotent."""

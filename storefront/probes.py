@@ -27,9 +27,9 @@ def document_age() -> tuple[str, bool, str]:
 
 
 def order_reports() -> tuple[str, bool, str]:
-    """Say whether orders wait for telemetry; the shop goes on either way."""
+    """Say how many orders wait for telemetry; always ok, since the shop goes on either way and must not leave traffic."""
     waiting = ShopOrder.objects.unreported_before(timezone.now() - REPORT_WITHIN).count()
-    return "storefront_orders", waiting == 0, f"{waiting} orders not reported within 5 minutes"
+    return "storefront_orders", True, f"{waiting} orders not reported within 5 minutes"
 
 
 PROBES: list[Callable[[], tuple[str, bool, str]]] = [document_age, order_reports]

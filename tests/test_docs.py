@@ -7,6 +7,7 @@ import configparser
 import itertools
 import json
 import os
+import pydoc
 import re
 import signal
 import subprocess
@@ -37,6 +38,7 @@ PAGE_SECONDS = 120
 LANGUAGES = {"bash", "python", "output", "console", "text", "toml", "json", "ini", "nginx"}
 COMMAND = re.compile(r"manage\.py (\w+)")
 MAKE = re.compile(r"^(?:\$ )?make (\w+)", re.MULTILINE)
+DOTTED = re.compile(rf"(?:{'|'.join(OWN_APPS)})(?:\.\w+)+")
 SETTING = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 
 NOT_RUN = {
@@ -201,6 +203,13 @@ def test_index__links_every_page_of_the_docs() -> None:
     linked = {(index.parent / link.partition("#")[0]).resolve() for link in documents.links_of(index)}
 
     assert {page for page in PAGES if page.is_relative_to(index.parent)} - linked == {index}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_modules__named_on_each_page__exist(page: Path) -> None:
+    for code in documents.inline_code_of(page):
+        if DOTTED.fullmatch(code):
+            assert pydoc.locate(code) is not None, code
 
 
 def test_reference__generated_parts__are_what_the_code_says() -> None:

@@ -29,6 +29,7 @@ from notifications.models import Alert, DeliveryState
 from smplat.embedded.broker import Broker
 from storefront import decisions, document
 from storefront.demo import HARMFUL, seed_demo
+from tests.databases import url_of_test_database
 from tests.environment import PROJECT
 from tests.processes import running, wait_until
 from tests.sinks import HttpSink, SmtpSink, http_sink, smtp_sink
@@ -62,10 +63,15 @@ def worker(
     monkeypatch.setattr(outbox, "_breaker", outbox._Breaker())
     addresses = {name: str(value) for name, value in _addresses(office.slack, office.mail).items()}
     addresses["BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS"] = "merchandising@shop.example"
-    environment = {**os.environ, **addresses, "DATABASE_URL": _database_url(), "REDIS_URL": broker.url}
+    environment = {**os.environ, **addresses, "DATABASE_URL": url_of_test_database(), "REDIS_URL": broker.url}
     command = [sys.executable, "-m", "celery", "-A", "smplat.celery", "worker", "--loglevel", "INFO"]
     log = tmp_path / "worker.log"
-    with running([*command, "--pool", "solo", "--queues", "control,bulk"], log=log, env=environment, cwd=PROJECT):
+    with running(
+        [*command, "--pool", "solo", "--without-mingle", "--without-gossip", "--queues", "control,bulk"],
+        log=log,
+        env=environment,
+        cwd=PROJECT,
+    ):
         wait_until(lambda: " ready." in log.read_text(), 60)
         yield
 
@@ -215,8 +221,3 @@ def _addresses(slack: HttpSink, mail: SmtpSink) -> dict[str, object]:
         "SMTP_PORT": mail.port,
         "SMTP_USE_TLS": False,
     }
-
-
-def _database_url() -> str:
-    found = connection.settings_dict
-    return f"postgres://{found['USER']}@/{found['HOST']}/{found['NAME']}"  # a socket folder, then the database

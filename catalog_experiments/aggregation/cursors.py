@@ -20,7 +20,7 @@ LOCK_WAIT = "60s"
 # Facts are stamped by the database's clock when written and seen when committed: what a transaction in flight stamped
 # may still appear, so facts are complete only up to the start of the oldest one that has written something.
 READ_CLOCK = """
-SELECT clock_timestamp(), LEAST(min(xact_start), clock_timestamp())
+SELECT statement_timestamp(), LEAST(min(xact_start), statement_timestamp())
 FROM pg_stat_activity
 WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()
 """

@@ -21,6 +21,7 @@ from catalog_experiments.aggregation.scope import (
     EXPOSURE_OF_UNIT,
     EXPOSURES_OF_SPAN,
     EXPOSURES_RECORDED_SINCE,
+    NEWS,
     SPANS,
     Scope,
     without_nested_loops,
@@ -32,7 +33,7 @@ HARM_WINDOW = "interval '24 hours'"
 
 # An exposure that came earlier than known left a later day: every counted day after the first changed one is suspect.
 FIND_TOUCHED = f"""
-WITH {SPANS},
+WITH {SPANS},{NEWS},
 met AS MATERIALIZED (
     SELECT DISTINCT span.phase_id, {DAY} AS cohort_date
     FROM spans span
@@ -46,12 +47,11 @@ JOIN (SELECT phase_id, min(cohort_date) AS first_date FROM met GROUP BY phase_id
     ON changed.phase_id = kept.phase_id AND kept.cohort_date > changed.first_date
 UNION
 SELECT span.phase_id, {DAY}
-FROM catalog_checkout_orders placed
-JOIN spans span ON placed.revised_at >= span.since
-    AND placed.placed_at >= span.served_from AND placed.placed_at < span.served_to
-JOIN {EXPOSURE_OF_UNIT.format(unit="placed.unit")}
-WHERE placed.revised_at >= %(since)s AND placed.placed_at >= exposure.exposed_at
-    AND placed.placed_at < exposure.exposed_at + span.attribution
+FROM news
+JOIN spans span ON news.revised_at >= span.since
+    AND news.placed_at >= span.served_from AND news.placed_at < span.served_to
+CROSS JOIN {EXPOSURE_OF_UNIT.format(unit="news.unit")}
+WHERE news.placed_at >= exposure.exposed_at AND news.placed_at < exposure.exposed_at + span.attribution
 """
 
 TOUCHED = """

@@ -38,11 +38,19 @@ EXPOSURES_OF_SPAN = f"""catalog_bundle_exposures exposure
     AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
     AND exposure.exposed_at >= %(first_at)s::timestamptz AND exposure.exposed_at < %(last_at)s::timestamptz"""
 
-# The exposure of one unit, by the key of the table; `{unit}` is its digest.
-EXPOSURE_OF_UNIT = f"""catalog_bundle_exposures exposure
-    ON exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id
-    AND exposure.phase_id = span.phase_id AND exposure.unit = {{unit}} AND {COUNTS}
-    AND exposure.exposed_at >= span.served_from AND exposure.exposed_at < span.served_to"""
+# The exposure of one unit, by the key of the table; `{unit}` is its digest. `OFFSET 0` keeps the look-up behind the unit
+# it is for: without statistics the planner would rather read the whole phase.
+EXPOSURE_OF_UNIT = f"""LATERAL (
+    SELECT experiment_id, phase_id, unit, variant_key, exposed_at FROM catalog_bundle_exposures exposure
+    WHERE exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id
+        AND exposure.phase_id = span.phase_id AND exposure.unit = {{unit}} AND {COUNTS}
+        AND exposure.exposed_at >= span.served_from AND exposure.exposed_at < span.served_to OFFSET 0) exposure"""
+
+# Orders whose state changed lately.
+NEWS = """
+news AS MATERIALIZED (
+    SELECT id, order_ref, unit, placed_at, revised_at FROM catalog_checkout_orders
+    WHERE revised_at >= %(since)s AND unit IS NOT NULL)"""
 
 # Every exposure of a phase recorded lately, also one that no longer counts.
 EXPOSURES_RECORDED_SINCE = """catalog_bundle_exposures exposure

@@ -21,6 +21,7 @@ from catalog_experiments.aggregation.scope import (
     EXPOSURE_OF_UNIT,
     EXPOSURES_OF_SPAN,
     EXPOSURES_RECORDED_SINCE,
+    NEWS,
     SPANS,
     Scope,
     without_nested_loops,
@@ -34,15 +35,18 @@ HOUR = "date_trunc('hour', {time}, 'UTC')"
 # one was first before and is first now. If it matters, the outcome may have moved between the hours of both.
 CHANGED = f"""
 changed AS MATERIALIZED (
-    SELECT DISTINCT span.phase_id, span.since, exposure.unit, exposure.exposed_at, {WINDOW_END} AS window_end,
-           placed.placed_at, placed.order_ref
-    FROM catalog_checkout_orders placed
-    JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
-    JOIN arms arm ON arm.bundle_id = outcome.bundle_id
-    JOIN spans span ON span.phase_id = arm.phase_id AND placed.revised_at >= span.since
-        AND placed.placed_at >= span.served_from AND placed.placed_at < span.served_to
-    JOIN {EXPOSURE_OF_UNIT.format(unit="placed.unit")}
-    WHERE placed.revised_at >= %(since)s AND placed.placed_at >= exposure.exposed_at AND placed.placed_at < {WINDOW_END}
+    SELECT span.phase_id, span.since, news.unit, exposure.exposed_at, {WINDOW_END} AS window_end,
+           news.placed_at, news.order_ref
+    FROM news
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT arm.phase_id
+        FROM catalog_bundle_order_outcomes outcome JOIN arms arm ON arm.bundle_id = outcome.bundle_id
+        WHERE outcome.order_id = news.id
+    ) anchored
+    JOIN spans span ON span.phase_id = anchored.phase_id AND news.revised_at >= span.since
+        AND news.placed_at >= span.served_from AND news.placed_at < span.served_to
+    CROSS JOIN {EXPOSURE_OF_UNIT.format(unit="news.unit")}
+    WHERE news.placed_at >= exposure.exposed_at AND news.placed_at < {WINDOW_END}
 ),
 moved AS (
     SELECT changed.phase_id, other.placed_at
@@ -57,17 +61,20 @@ moved AS (
                 WHERE outcome.order_id = kept.id AND arm.phase_id = changed.phase_id)
         ORDER BY kept.placed_at, kept.order_ref COLLATE "C" LIMIT 1
     ) steady ON true
-    JOIN catalog_checkout_orders other ON other.unit = changed.unit AND other.placed_at >= changed.placed_at
-        AND other.placed_at <= COALESCE(steady.placed_at, changed.window_end)
+    CROSS JOIN LATERAL (
+        SELECT placed_at FROM catalog_checkout_orders
+        WHERE unit = changed.unit AND placed_at >= changed.placed_at
+            AND placed_at <= COALESCE(steady.placed_at, changed.window_end) OFFSET 0
+    ) other
     WHERE steady.placed_at IS NULL
        OR (changed.placed_at, changed.order_ref COLLATE "C") < (steady.placed_at, steady.order_ref COLLATE "C")
 )"""
 
 # An exposure that is new, earlier or no longer counted may move any outcome of its unit from then on.
 FIND_AFFECTED = f"""
-WITH {SPANS},{ARMS},{CHANGED},
+WITH {SPANS},{ARMS},{NEWS},{CHANGED},
 ends AS (SELECT phase_id, max(served_to) AS served_to FROM spans GROUP BY phase_id),
-met AS (
+met AS MATERIALIZED (
     SELECT DISTINCT span.phase_id, exposure.unit, exposure.exposed_at
     FROM spans span
     JOIN {EXPOSURES_RECORDED_SINCE}
@@ -77,8 +84,10 @@ UNION
 SELECT met.phase_id, {HOUR.format(time="placed.placed_at")}
 FROM met
 JOIN ends USING (phase_id)
-JOIN catalog_checkout_orders placed ON placed.unit = met.unit
-    AND placed.placed_at >= met.exposed_at AND placed.placed_at < ends.served_to
+CROSS JOIN LATERAL (
+    SELECT placed_at FROM catalog_checkout_orders
+    WHERE unit = met.unit AND placed_at >= met.exposed_at AND placed_at < ends.served_to OFFSET 0
+) placed
 """
 
 OUTCOME_COLUMNS = """
@@ -125,7 +134,7 @@ eligible AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT {OUTCOME_COLUMNS}
         FROM spans span
-        JOIN {EXPOSURE_OF_UNIT.format(unit="wanted.unit")}
+        CROSS JOIN {EXPOSURE_OF_UNIT.format(unit="wanted.unit")}
         JOIN {ORDERS_OF_EXPOSURE}
         JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
         JOIN arms arm ON arm.phase_id = exposure.phase_id AND arm.bundle_id = outcome.bundle_id

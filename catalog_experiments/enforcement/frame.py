@@ -68,9 +68,10 @@ ExposureCounts = Mapping[datetime, Mapping[str, int]]
 class EvaluationFrame:
     """One experiment with its open phase and all that was measured in it up to the watermark.
 
-    `tallies` holds net outcomes by variant key, per hour and for older ones per day of the phase, `gross` the outcomes and acceptances before cancellations,
-    `harm` the moments of conversion within 24 hours, `exposures` first exposures by hour and variant key, `metrics` the
-    newest metric row by variant key. `previous` is the phase's last record, None before the first.
+    `tallies` holds net outcomes by variant key, per hour and for older ones per day of the phase, `gross` the outcomes
+    and acceptances before cancellations, `harm` the moments of conversion within 24 hours, `exposures` first exposures
+    by hour and variant key, `metrics` the newest metric row by variant key. `previous` is the phase's last record, None
+    before the first.
     """
 
     experiment: Experiment

@@ -130,6 +130,8 @@ def _line(number: int, row: Sequence[str], form: OrderFormat) -> Line:
     cancels = bool(prefix) and ref.startswith(prefix)
     if not ref or not sku:
         raise UnreadableLine("it names no order or no product")
+    if "\x00" in ref + sku + unit:
+        raise UnreadableLine("it holds a NUL character")
     return Line(
         number,
         ref[len(prefix) :] if cancels else ref,

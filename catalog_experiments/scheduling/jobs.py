@@ -10,6 +10,7 @@ GUARDRAILS = "catalog_experiments.tasks.run_guardrail_evaluation"
 BACKFILL = "catalog_experiments.tasks.run_backfill"
 SWEEP = "catalog_experiments.tasks.sweep_owed_slots"
 ALERTS = "notifications.tasks.deliver_due_alerts"
+SHOP_ORDERS = "storefront.tasks.report_due_orders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,7 @@ JOBS: Mapping[str, KnownJob] = {
     ),
     SWEEP: KnownJob("owed-slot-sweep", "*/5 * * * *"),
     ALERTS: KnownJob("alert-sweep", "* * * * *"),
+    SHOP_ORDERS: KnownJob("shop-order-report", "* * * * *"),
 }
 
 ALIASES: Mapping[str, str] = {

@@ -13,7 +13,9 @@ from django.conf import settings
 
 from catalog_experiments.aggregation import BundleAcceptanceAggregator, backfill
 from catalog_experiments.enforcement import TickResult, evaluate_due
+from catalog_experiments.lifecycle import release_slots
 from catalog_experiments.models import JobOutcome, JobRun
+from catalog_experiments.publication import prune_documents
 from catalog_experiments.scheduling.beat_rows import ScheduledJob, scheduled_jobs
 from catalog_experiments.scheduling.cron import Cron
 from catalog_experiments.scheduling.jobs import AGGREGATION, BACKFILL, GUARDRAILS, JOBS
@@ -190,7 +192,9 @@ def _aggregate(*, now: datetime, lookback_days: int = 30) -> Work:
 
 
 def _evaluate(*, now: datetime) -> Work:
-    return Work(counts_of(evaluate_due(now=now)))
+    work = Work(counts_of(evaluate_due(now=now)))
+    release_slots(now=now)  # again: a process may have died between a transition's commit and its release
+    return work
 
 
 def counts_of(tick: TickResult) -> dict[str, Any]:
@@ -202,7 +206,7 @@ def counts_of(tick: TickResult) -> dict[str, Any]:
 def _backfill(*, now: datetime, lookback_days: int = 30) -> Work:
     result = backfill(lookback_days=lookback_days, now=now)
     counts = {"created": result.created, "changed": result.changed, "unchanged": result.unchanged}
-    return Work({"lookback_days": lookback_days, **counts})
+    return Work({"lookback_days": lookback_days, **counts, "documents_pruned": prune_documents()})
 
 
 WORKERS: Mapping[str, Worker] = {AGGREGATION: _aggregate, GUARDRAILS: _evaluate, BACKFILL: _backfill}

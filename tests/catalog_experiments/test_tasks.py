@@ -59,6 +59,8 @@ def models_of(label: str) -> Any:
 def test_registry__all_names_of_the_schedule_and_the_runbook__are_registered() -> None:
     names = {AGGREGATION, GUARDRAILS, BACKFILL, SWEEP, *ALIASES}
 
+    app.loader.import_default_modules()
+
     assert names == set(TASKS)
     assert names <= set(app.tasks)
     assert set(JOBS) <= set(app.tasks)

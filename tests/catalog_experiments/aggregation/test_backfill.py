@@ -1,6 +1,5 @@
 """Past days are reconstructed from facts; what is right already stays untouched."""
 
-import datetime as dt
 from typing import Any
 
 import pytest
