@@ -15,7 +15,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
@@ -27,11 +26,10 @@ from smplat.embedded.folders import UnsafeFolderError
 from smplat.embedded.launcher import NoServiceAccountError
 from smplat.embedded.processes import is_alive
 from smplat.local_environment import free_port, is_free, is_true, local_environment, write_local_env
+from smplat.local_services import Service, ready_block, services
 from smplat.warden import Warden
 
 PROJECT = Path(__file__).resolve().parent.parent
-MANAGE = [sys.executable, "manage.py"]
-CELERY = [sys.executable, "-m", "celery", "-A", "smplat.celery"]
 STOP_REQUESTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 SETTLED_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 30.0
@@ -45,19 +43,6 @@ class CannotStart(Exception):
 
 class Stopped(Exception):
     """Somebody asked us to stop."""
-
-
-@dataclass
-class Service:
-    """One program to keep running, and how it fared."""
-
-    name: str
-    command: list[str]
-    environment: Mapping[str, str] = field(default_factory=dict)
-    process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    start_again_at: float = 0.0
-    failures: int = 0
 
 
 class Supervisor:
@@ -211,24 +196,6 @@ def run(state_dir: Path, lock: int) -> None:
         supervisor.warden.stop_all()
 
 
-def services(environment: Mapping[str, str], *, smtp_port: int, inbox_port: int) -> list[Service]:
-    """Return the services in the order of their start."""
-    inbox = ["run_inbox", "--smtp-port", str(smtp_port), "--http-port", str(inbox_port)]
-    web = ["--interface", "wsgi", "--host", "127.0.0.1", "--port", environment["PORT"], "--no-ws"]
-    web += ["--workers", "2", "--blocking-threads", "4", "--respawn-failed-workers", "--workers-kill-timeout", "3"]
-    worker = ["worker", "--queues", "control,bulk", "--concurrency", "2", "--loglevel", "INFO"]
-    found = [
-        Service("inbox", [*MANAGE, *inbox]),
-        Service("web", [sys.executable, "-m", "granian", *web, "smplat.wsgi:application"], {"SMPLAT_ROLE": "web"}),
-        Service("worker", [*CELERY, *worker, "--without-gossip", "--without-mingle"]),
-        Service("beat", [*CELERY, "beat", "--loglevel", "INFO"]),
-        Service("sweeper", [*MANAGE, "run_sweeper"], {"SMPLAT_ROLE": "sweeper"}),
-    ]
-    if is_true(environment["DEMO"]):
-        found.append(Service("visitors", [*MANAGE, "simulate_visitors"]))
-    return found
-
-
 def ask(address: str) -> tuple[int, str]:
     """Return status and body of an answer; 0 and the reason when there is none."""
     try:
@@ -238,36 +205,6 @@ def ask(address: str) -> tuple[int, str]:
         return refusal.code, refusal.read().decode(errors="replace")
     except OSError as failure:
         return 0, str(failure)
-
-
-def ready_block(environment: Mapping[str, str], inbox_port: int, state_dir: Path, seconds: float) -> str:
-    """Return what a person needs to know now."""
-    address = environment["API_BASE_URL"]
-    lines = [
-        f"\nsmplat is ready ({seconds:.0f} s)\n",
-        f"  Shop             {address}/",
-        f"  Control center   {address}/admin/merchandising/bundles",
-        f"  API              {address}/api/docs/",
-        f"  Inbox            http://127.0.0.1:{inbox_port}/",
-        "",
-        f"  Login            admin / {environment['SMPLAT_ADMIN_PASSWORD']}",
-        f"  Server key       {environment['CHECKOUT_API_KEY']}   (X-API-Key; every scope)",
-        f"  Client key       {environment['STOREFRONT_CLIENT_KEY']}   (public; decisions and exposures)",
-        "",
-        *(DEMO_ADVICE if is_true(environment["DEMO"]) else EMPTY_ADVICE),
-        "",
-        f"  Logs in {state_dir / 'logs'}; Ctrl-C stops everything.",
-    ]
-    return "\n".join(lines)
-
-
-DEMO_ADVICE = (
-    "  Simulated visitors are shopping. Watch the control center: one experiment does well, the other harms the shop;",
-    "  within five minutes its guardrail pauses it, and the alert lies in the inbox.",
-)
-EMPTY_ADVICE = (
-    "  The shop is empty (DEMO=0). Begin in the control center, or import orders: manage.py import_orders FILE.",
-)
 
 
 @contextmanager

@@ -27,8 +27,6 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 1.0
 """How often a process asks for the newest version; a pause shows everywhere within two of these."""
 
-_LONGEST_PAST_SECONDS = 86_400.0
-
 FIRST_WAIT_SECONDS = 0.5
 """The longest a request waits for the first document of its process; afterwards nobody ever waits."""
 
@@ -229,9 +227,8 @@ class DocumentReader:
         return time.monotonic() - self._confirmed_at
 
     def not_after(self, now: datetime) -> datetime:
-        """Return when the lease of what is held ends; only the distant past before anything is held."""
-        left = settings.STOREFRONT_STALE_SECONDS - self.age_seconds()
-        return now + timedelta(seconds=max(left, -_LONGEST_PAST_SECONDS))
+        """Return when the lease of what is held ends, or ended. Needs a document that is held."""
+        return now + timedelta(seconds=settings.STOREFRONT_STALE_SECONDS - self.age_seconds())
 
     def start(self) -> None:
         """Start the daemon thread unless it runs; idempotent."""

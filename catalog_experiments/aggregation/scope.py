@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
 """Which phases a statement counts, and how: handed to SQL as two small relations, spans and arms."""
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ EXPOSURES_OF_SPAN = f"""catalog_bundle_exposures exposure
     AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
     AND exposure.exposed_at >= %(first_at)s::timestamptz AND exposure.exposed_at < %(last_at)s::timestamptz"""
 
-# The exposure of one unit, by the key of the table; `{unit}` is its digest. `OFFSET 0` keeps the look-up behind the unit
-# it is for: without statistics the planner would rather read the whole phase.
+# The exposure of one unit, by the key of the table; `{unit}` is its digest. `OFFSET 0` keeps the look-up behind the
+# unit it is for: without statistics the planner would rather read the whole phase.
 EXPOSURE_OF_UNIT = f"""LATERAL (
     SELECT experiment_id, phase_id, unit, variant_key, exposed_at FROM catalog_bundle_exposures exposure
     WHERE exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id

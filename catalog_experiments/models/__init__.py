@@ -4,6 +4,7 @@ from catalog_experiments.models.access import ApiKey
 from catalog_experiments.models.audit import ExperimentEvent
 from catalog_experiments.models.bundle import Bundle, BundleAcceptanceMetric, StockState
 from catalog_experiments.models.evaluation import EvaluationAction, GuardrailEvaluation
+from catalog_experiments.models.exclusion import ExclusionGroup, Holdout
 from catalog_experiments.models.experiment import (
     Conclusion,
     Experiment,
@@ -27,12 +28,14 @@ __all__ = [
     "BundleAcceptanceMetric",
     "Conclusion",
     "EvaluationAction",
+    "ExclusionGroup",
     "Experiment",
     "ExperimentEvent",
     "ExperimentStatus",
     "Exposure",
     "GuardrailEvaluation",
     "GuardrailTally",
+    "Holdout",
     "JobLease",
     "JobOutcome",
     "JobRun",

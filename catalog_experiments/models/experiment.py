@@ -7,6 +7,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from catalog_experiments.models.bundle import Bundle
+from catalog_experiments.models.exclusion import ExclusionGroup
 from catalog_experiments.models.fields import PATH_SAFE_SLUG, time_ordered_key
 
 
@@ -89,7 +90,8 @@ class Experiment(models.Model):
 
     `coverage` is in basis points of all units (0 to 10,000). `guardrail_config` has the shape of
     `guardrails.GuardrailConfig`. `pending_changes` holds edits of a running experiment until the next publish.
-    `lock_version` grows by one with every change and guards against lost updates.
+    `lock_version` grows by one with every change and guards against lost updates. In an exclusion group only units
+    whose bucket there lies in `[exclusion_start, exclusion_end)` are enrolled.
     """
 
     id = time_ordered_key()
@@ -123,7 +125,17 @@ class Experiment(models.Model):
     scheduled_start_at = models.DateTimeField(null=True, blank=True)
     scheduled_end_at = models.DateTimeField(null=True, blank=True)
     ramp_plan = models.JSONField(default=list, blank=True)
-    exclusion_group = models.CharField(max_length=150, blank=True)
+    exclusion_group = models.ForeignKey(
+        ExclusionGroup,
+        to_field="slug",
+        db_column="exclusion_group",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="experiments",
+    )
+    exclusion_start = models.PositiveSmallIntegerField(default=0, help_text="First bucket of the group's 10,000.")
+    exclusion_end = models.PositiveSmallIntegerField(default=10_000, help_text="First bucket past the range.")
     targeting = models.JSONField(default=dict, blank=True)
     forced_units = models.JSONField(
         default=dict, blank=True, help_text="Unit id to variant key, for QA; never counted."
@@ -163,6 +175,10 @@ class Experiment(models.Model):
                 condition=models.Q(slug__regex=r"^[a-z0-9]+(?:[-_][a-z0-9]+)*$"), name="experiment_slug_path_safe"
             ),
             models.CheckConstraint(condition=models.Q(coverage__lte=10_000), name="experiment_coverage_range"),
+            models.CheckConstraint(
+                condition=models.Q(exclusion_start__lt=models.F("exclusion_end"), exclusion_end__lte=10_000),
+                name="experiment_exclusion_range",
+            ),
             models.CheckConstraint(
                 condition=models.Q(sample_size_guardrail__lte=1_000_000), name="experiment_sample_guardrail_range"
             ),

@@ -21,13 +21,16 @@ class Exposure(models.Model):
     experiment = models.ForeignKey(Experiment, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     phase = models.ForeignKey(Phase, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False)
     unit = models.UUIDField()
-    variant_key = models.CharField(max_length=100)
+    variant_key = models.CharField(max_length=100, help_text="As computed, whatever was claimed.")
+    claimed_key = models.CharField(  # noqa: DJ001 - null costs a right claim nothing
+        max_length=100, null=True, blank=True, help_text="What the client claimed, where that is another variant."
+    )
     exposed_at = models.DateTimeField()
     recorded_at = models.DateTimeField()
     is_mixed = models.BooleanField(default=False, help_text="Seen with another variant too.")
     is_fault = models.BooleanField(default=False, help_text="The claimed variant was not the computed one.")
     is_merged = models.BooleanField(default=False, help_text="Joined to an earlier unit of the same person.")
-    is_holdout = models.BooleanField(default=False)
+    is_holdout = models.BooleanField(default=False, help_text="Seen held out: kept from every result of the phase.")
     segments = models.JSONField(null=True, blank=True)
 
     class Meta:

@@ -20,6 +20,7 @@ from smplat.embedded.processes import is_alive
 SUPERUSER = "smplat"
 SOCKET_NAME = ".s.PGSQL.5432"
 START_SECONDS = 60
+LOG_LIMIT_BYTES = 20_000_000
 STOP_SIGNALS = ((signal.SIGINT, 8.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 3.0))  # fast, immediate, no mercy
 CONFIGURATION = """
 listen_addresses = ''
@@ -116,6 +117,8 @@ class Cluster:
     def _start(self) -> None:
         self._configure()
         log = self.data_dir / "server.log"
+        if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+            log.unlink()
         give_up_at = time.monotonic() + START_SECONDS
         while True:
             arguments = ("-D", str(self.data_dir), "-l", str(log), "-w", "-t", str(START_SECONDS), "start")

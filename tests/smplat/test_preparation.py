@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import get_commands
-from pytest_django import SettingsWrapper
+from pytest_django import Settings
 
 from smplat.preparation import make_admin, steps
 
@@ -28,7 +28,7 @@ def test_make_admin__password_changed_since__is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(("demo", "is_there"), [(True, True), (False, False)])
-def test_steps__demo_switch__decides_on_the_demo_shop(settings: SettingsWrapper, demo: bool, is_there: bool) -> None:
+def test_steps__demo_switch__decides_on_the_demo_shop(settings: Settings, demo: bool, is_there: bool) -> None:
     settings.DEMO = demo
 
     names = [name for name, _ in steps()]
