@@ -48,7 +48,8 @@ Progress = Callable[[str, int, int], None]
 class ExperimentFormat:
     """Which column holds what; blank `revenue_column` and `time_column` mean there is none.
 
-    A blank `unit_column` makes each line a unit of its own. Outcomes are 1/0, true/false or yes/no. Revenue is in the currency's main unit, with `minor_digits` digits.
+    A blank `unit_column` makes each line a unit of its own. Outcomes are 1/0, true/false or yes/no. Revenue is in the
+    currency's main unit, with `minor_digits` digits after the point.
     """
 
     unit_column: str = "unit"

@@ -46,7 +46,9 @@ class Lineup:
         seeds = [seed for plan in running for seed in (plan.salt, *(item.seed for item in plan.filters))]
         places = {seed: place for place, seed in enumerate(dict.fromkeys(seeds))}
         self._bank = SaltBank(places)
-        self._lanes = tuple(_RunningLane(plan, places) if plan in running else _RestingLane(plan) for plan in plans)
+        self._lanes = tuple(
+            _RunningLane(plan, places) if plan.status == "running" else _RestingLane(plan) for plan in plans
+        )
 
     def decide(self, unit_id: str, context: Mapping[str, Any]) -> list[Ready]:
         """Return one ready decision for each experiment; one that fails becomes its control with reason ERROR."""
@@ -88,7 +90,9 @@ class _RunningLane:
         self.fault = Ready(decisions.control(plan, "ERROR"))
         self._control = Ready(decisions.control(plan, "STATIC"))
         self._split = tuple(Ready(decisions.decision_of(plan, variant, "SPLIT")) for variant in plan.variants)
-        self._forced = {unit: Ready(found) for unit, key in plan.forced.items() if (found := decisions.force(plan, key))}
+        self._forced = {
+            unit: Ready(found) for unit, key in plan.forced.items() if (found := decisions.force(plan, key))
+        }
         self._filters: tuple[tuple[int, tuple[Range, ...]], ...] = tuple(
             (places[item.seed], item.ranges) for item in plan.filters
         )

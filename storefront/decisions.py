@@ -75,7 +75,7 @@ def decide_with(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> Decisio
 
 def control(plan: Plan, reason: Reason, at_bucket: int | None = None) -> Decision:
     """Return the experiment's control for a visitor who is not enrolled."""
-    return _decision(plan, plan.control, reason, at_bucket)
+    return decision_of(plan, plan.control, reason, at_bucket)
 
 
 def control_of_slot(product_slug: str) -> Decision | None:
@@ -90,19 +90,19 @@ def control_of_slot(product_slug: str) -> Decision | None:
 def force(plan: Plan, variant_key: str) -> Decision | None:
     """Return a variant somebody asked to see, never enrolled; None when the experiment has no such variant."""
     variant = plan.variant(variant_key)
-    return None if variant is None else _decision(plan, variant, "TARGETING_MATCH", None)
+    return None if variant is None else decision_of(plan, variant, "TARGETING_MATCH", None)
 
 
 def _decide_running(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> Decision:
     if plan.forced and (forced := plan.variant(plan.forced.get(unit_id))):
-        return _decision(plan, forced, "TARGETING_MATCH", None)
+        return decision_of(plan, forced, "TARGETING_MATCH", None)
     if plan.is_shadowed or not _is_eligible(plan, unit_id, context):
         return control(plan, "STATIC")
     unit_bucket = bucket(plan.salt, unit_id)
     position = choose_variant(plan.ranges, unit_bucket)
     if position is None:
         return control(plan, "STATIC", unit_bucket)
-    return _decision(plan, plan.variants[position], "SPLIT", unit_bucket)
+    return decision_of(plan, plan.variants[position], "SPLIT", unit_bucket)
 
 
 def _is_eligible(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> bool:
@@ -115,11 +115,12 @@ def _decide_at_rest(plan: Plan) -> Decision:
     if plan.status == "paused":
         return control(plan, "DISABLED")
     if plan.status == "completed":
-        return _decision(plan, plan.variant(plan.shipped_key) or plan.control, "STATIC", None)
+        return decision_of(plan, plan.variant(plan.shipped_key) or plan.control, "STATIC", None)
     return control(plan, "ERROR")
 
 
-def _decision(plan: Plan, variant: PlannedVariant, reason: Reason, at_bucket: int | None) -> Decision:
+def decision_of(plan: Plan, variant: PlannedVariant, reason: Reason, at_bucket: int | None = None) -> Decision:
+    """Return the decision for one of the plan's variants; only SPLIT enrols."""
     return Decision(
         plan.slug,
         variant.key,

@@ -40,10 +40,10 @@ class PlannedVariant:
     bundle: Mapping[str, Any] | None
     payload: Mapping[str, Any]
 
-    @property
-    def value(self) -> dict[str, Any]:
-        """Return what SDKs are told of it: the bundle's slug, None for no offer, and the payload. Never no object."""
-        return {"bundle": None if self.bundle is None else self.bundle["slug"], "payload": dict(self.payload)}
+
+def flag_value(bundle: Mapping[str, Any] | None, payload: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a variant as SDKs are told of it, always an object: the bundle's slug, None for no offer, and payload."""
+    return {"bundle": None if bundle is None else bundle["slug"], "payload": payload}
 
 
 @dataclass(frozen=True, slots=True)

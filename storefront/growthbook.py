@@ -17,7 +17,7 @@ from django.utils import timezone
 from catalog_experiments import targeting
 from catalog_experiments.assignment import BUCKETS, Range, equal_weights
 from storefront.answers import Answer
-from storefront.document import Filter, Plan, PlannedVariant, Snapshot, reader
+from storefront.document import Filter, Plan, PlannedVariant, Snapshot, flag_value, reader
 
 _HEADERS = {
     "Content-Type": "application/json",
@@ -49,13 +49,13 @@ def features() -> Answer:
 
 def feature(plan: Plan, *, is_fresh: bool = True) -> dict[str, Any]:
     """Return one experiment as a feature: control by default, and the rules in the order of the server's decision."""
-    return {"defaultValue": plan.control.value, "rules": _rules(plan) if is_fresh or plan.status != "running" else []}
+    return {"defaultValue": _value(plan.control), "rules": _rules(plan) if is_fresh or plan.status != "running" else []}
 
 
 def _rules(plan: Plan) -> list[Rule]:
     if plan.status == "completed":
         shipped = plan.variant(plan.shipped_key)
-        return [{"id": f"shipped-{shipped.key}", "force": shipped.value}] if shipped else []
+        return [{"id": f"shipped-{shipped.key}", "force": _value(shipped)}] if shipped else []
     if plan.status != "running":
         return []
     forced = [rule for variant in plan.variants if (rule := _forced(plan, variant))]
@@ -66,7 +66,11 @@ def _forced(plan: Plan, variant: PlannedVariant) -> Rule | None:
     unit_ids = sorted(unit_id for unit_id, key in plan.forced.items() if key == variant.key)
     if not unit_ids:
         return None
-    return {"id": f"forced-{variant.key}", "condition": {"id": {"$in": unit_ids}}, "force": variant.value}
+    return {"id": f"forced-{variant.key}", "condition": {"id": {"$in": unit_ids}}, "force": _value(variant)}
+
+
+def _value(variant: PlannedVariant) -> dict[str, Any]:
+    return flag_value(variant.bundle, variant.payload)
 
 
 def _is_understood(plan: Plan) -> bool:
@@ -85,7 +89,7 @@ def _experiment(plan: Plan) -> Rule:
         "phase": str(plan.phase),
         "seed": plan.salt,
         **_HASHING,
-        "variations": [variant.value for variant in plan.variants],
+        "variations": [_value(variant) for variant in plan.variants],
         "weights": _weights(plan.ranges),
         "coverage": sum(end - start for start, end in plan.ranges) / BUCKETS,
         "ranges": _shares(plan.ranges),

@@ -8,7 +8,6 @@ those that real clients demand, stricter here and there than the protocol: `valu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -17,8 +16,9 @@ from django.utils import timezone
 
 from catalog_experiments.targeting.coercion import to_text
 from storefront.answers import Answer
-from storefront.decisions import Decision, control, decide_with
-from storefront.document import DocumentReader, Plan, Snapshot, reader
+from storefront.bulk import decide_all
+from storefront.decisions import Decision, decide
+from storefront.document import flag_value, reader
 
 LONGEST_TARGETING_KEY = 150
 """Characters of a unit's id; a longer one could not be reported as exposed."""
@@ -47,37 +47,23 @@ class Question(NamedTuple):
     context: Mapping[str, Any]
 
 
-class Item(NamedTuple):
-    """The evaluation of one flag as JSON; a failed one carries an error code instead of a value."""
-
-    json: bytes
-    is_failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rulebook:
-    """The document that answers are made from, and every item written so far: they are the same for all visitors."""
-
-    snapshot: Snapshot
-    is_fresh: bool
-    items: dict[tuple[str, str, str], Item] = field(default_factory=dict)
-
-
 def evaluate_one(key: str, body: bytes) -> Answer:
     """Answer for one flag: 200 with its value, 400 or 404 with an error code, 500 while no document is held."""
     try:
         question = read_question(body)
     except Refused as refused:
         return _error(400, {"key": key, "errorCode": refused.code, "errorDetails": refused.details})
-    rulebook = _current_rulebook(reader())
-    if rulebook is None:
+    is_fresh = reader().current() is not None
+    if not is_fresh and reader().last_seen() is None:
         return _unavailable()
-    plan = rulebook.snapshot.plans.get(key)
-    if plan is None:
-        details = f"No experiment {key} was published, or it lies too far back."
-        return _error(404, {"key": key, "errorCode": "FLAG_NOT_FOUND", "errorDetails": details})
-    item = evaluate(rulebook, plan, question)
-    return Answer(400 if item.is_failed else 200, item.json, _HEADERS)
+    decision = decide(question.unit_id, question.context, slug=key)
+    if decision is None or not (is_fresh or decision.variant_key):
+        return _error(
+            404, {"key": key, "errorCode": "FLAG_NOT_FOUND", "errorDetails": f"No experiment {key} is known."}
+        )
+    if is_fresh:
+        return Answer(400 if decision.reason == "ERROR" else 200, item(decision), _HEADERS)
+    return Answer(200, stand_in(decision), _HEADERS)
 
 
 def evaluate_all(body: bytes) -> Answer:
@@ -91,13 +77,14 @@ def evaluate_all(body: bytes) -> Answer:
     except Refused as refused:
         return _error(400, {"errorCode": refused.code, "errorDetails": refused.details})
     held = reader()
-    rulebook = _current_rulebook(held)
-    if rulebook is None:
+    current = held.current()
+    snapshot = current or held.last_seen()
+    if snapshot is None:
         return _unavailable()
-    plans = rulebook.snapshot.plans.values()
-    flags = b",".join([evaluate(rulebook, plan, question).json for plan in plans])
+    write = stand_in if current is None else item
+    flags = b",".join([ready.text(write) for ready in decide_all(question.unit_id, question.context)])
     not_after = held.not_after(timezone.now()).isoformat(timespec="seconds")
-    about = b'],"metadata":{"version":%d,"notAfter":"%s"}}' % (rulebook.snapshot.version, not_after.encode())
+    about = b'],"metadata":{"version":%d,"notAfter":"%s"}}' % (snapshot.version, not_after.encode())
     etag = f'"{blake2b(flags, digest_size=16).hexdigest()}"'
     return Answer(200, b'{"flags":[' + flags + about, {**_HEADERS, "ETag": etag})
 
@@ -128,55 +115,35 @@ def _read_targeting_key(key: object) -> str:
     if isinstance(key, int | float) and not isinstance(key, bool):
         key = to_text(key)
     if not isinstance(key, str) or len(key) > LONGEST_TARGETING_KEY or "\x00" in key:
-        raise Refused(
-            "INVALID_CONTEXT", f"context.targetingKey must be a text of 1 to {LONGEST_TARGETING_KEY} characters."
-        )
+        wanted = f"a text of 1 to {LONGEST_TARGETING_KEY} characters"
+        raise Refused("INVALID_CONTEXT", f"context.targetingKey must be {wanted}.")
     return key
 
 
-def evaluate(rulebook: Rulebook, plan: Plan, question: Question) -> Item:
-    """Return one experiment's item for one visitor. Never raises."""
-    if rulebook.is_fresh or plan.status != "running":
-        decision = decide_with(plan, question.unit_id, question.context)
-    else:
-        decision = control(plan, "ERROR")
-    place = (decision.experiment, decision.variant_key, decision.reason)
-    item = rulebook.items.get(place)
-    if item is None:
-        item = rulebook.items[place] = _written(decision, plan, is_fresh=rulebook.is_fresh)
-    return item
+def item(decision: Decision) -> bytes:
+    """Return a decision as the protocol's evaluation of one flag; a failed one carries an error code, no value."""
+    if decision.reason != "ERROR":
+        return _evaluation(decision, decision.reason)
+    details = "This experiment could not be evaluated; use the page's own content."
+    return orjson.dumps({"key": decision.experiment, "errorCode": "GENERAL", "errorDetails": details})
 
 
-def _written(decision: Decision, plan: Plan, *, is_fresh: bool) -> Item:
-    if decision.reason == "ERROR" and (is_fresh or plan.broken):
-        details = "This experiment could not be evaluated; use the page's own content."
-        return Item(orjson.dumps({"key": plan.slug, "errorCode": "GENERAL", "errorDetails": details}), is_failed=True)
-    variant = plan.variant(decision.variant_key) or plan.control
-    answer = {
-        "key": plan.slug,
-        # Past the lease nobody knows whether the experiment still runs; the protocol's word for that is UNKNOWN.
-        "reason": "UNKNOWN" if decision.reason == "ERROR" else decision.reason,
-        "variant": variant.key,
-        "value": variant.value,
-        "metadata": {"experiment": plan.slug, "inExperiment": decision.is_enrolled, "phase": plan.phase},
-    }
-    return Item(orjson.dumps(answer))
+def stand_in(decision: Decision) -> bytes:
+    """Return a decision made past the lease: control, as nobody knows whether the experiment still runs."""
+    return _evaluation(decision, "UNKNOWN" if decision.reason == "ERROR" else decision.reason)
 
 
-_rulebook: Rulebook | None = None
-
-
-def _current_rulebook(held: DocumentReader) -> Rulebook | None:
-    # Two threads may make one at once: either serves, the last one stays.
-    global _rulebook
-    current = held.current()
-    snapshot = current or held.last_seen()
-    if snapshot is None:
-        return None
-    rulebook, is_fresh = _rulebook, current is not None
-    if rulebook is None or rulebook.snapshot is not snapshot or rulebook.is_fresh is not is_fresh:
-        rulebook = _rulebook = Rulebook(snapshot, is_fresh)
-    return rulebook
+def _evaluation(decision: Decision, reason: str) -> bytes:
+    metadata = {"experiment": decision.experiment, "inExperiment": decision.is_enrolled, "phase": decision.phase}
+    return orjson.dumps(
+        {
+            "key": decision.experiment,
+            "reason": reason,
+            "variant": decision.variant_key,
+            "value": flag_value(decision.bundle, decision.payload),
+            "metadata": metadata,
+        }
+    )
 
 
 def _error(status: int, problem: Mapping[str, str]) -> Answer:

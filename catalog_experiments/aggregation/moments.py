@@ -8,10 +8,8 @@ Money is net of refunds, capped per unit in the phase's own currency; a day has 
 from __future__ import annotations
 
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
 
 import orjson
-from django.db import connection
 
 from catalog_experiments.aggregation import cursors
 from catalog_experiments.aggregation.cursors import Watermark
@@ -24,6 +22,7 @@ from catalog_experiments.aggregation.scope import (
     NEWS,
     SPANS,
     Scope,
+    fetch,
     without_nested_loops,
 )
 from catalog_experiments.models import AggregationCursor, Phase
@@ -202,14 +201,14 @@ def _sum_whole(scope: Scope) -> int:
     if not scope.phases:
         return 0
     with without_nested_loops():
-        return int(_rows(SUM_WHOLE, scope.parameters())[0][0])
+        return int(fetch(SUM_WHOLE, scope.parameters())[0][0])
 
 
 def _sum_touched(scope: Scope) -> int:
     if not scope.phases:
         return 0
     parameters = scope.parameters()
-    touched = _rows(FIND_TOUCHED, parameters)
+    touched = fetch(FIND_TOUCHED, parameters)
     if not touched:
         return 0
     days = [day for _, day in touched]
@@ -218,10 +217,4 @@ def _sum_touched(scope: Scope) -> int:
     parameters["orders_to"] = parameters["last_at"] + timedelta(days=max(phase.window_days for phase in scope.phases))
     parameters["touched"] = orjson.dumps([{"phase_id": key, "cohort_date": day} for key, day in touched]).decode()
     with without_nested_loops():
-        return int(_rows(SUM_TOUCHED, parameters)[0][0])
-
-
-def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        return int(fetch(SUM_TOUCHED, parameters)[0][0])

@@ -7,10 +7,7 @@ took the bundle of the unit's own variant. Gross counts ignore cancellations.
 
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
-from django.db import connection
 
 from catalog_experiments.aggregation import cursors
 from catalog_experiments.aggregation.cursors import Watermark
@@ -24,6 +21,7 @@ from catalog_experiments.aggregation.scope import (
     NEWS,
     SPANS,
     Scope,
+    fetch,
     without_nested_loops,
 )
 from catalog_experiments.models import AggregationCursor, Phase
@@ -209,20 +207,14 @@ def _count_whole(scope: Scope) -> int:
     if not scope.phases:
         return 0
     with without_nested_loops():
-        return int(_rows(COUNT_WHOLE, scope.parameters())[0][0])
+        return int(fetch(COUNT_WHOLE, scope.parameters())[0][0])
 
 
 def _count_affected(scope: Scope) -> int:
     if not scope.phases:
         return 0
     parameters = scope.parameters()
-    affected = [{"phase_id": phase_id, "hour_at": hour_at} for phase_id, hour_at in _rows(FIND_AFFECTED, parameters)]
+    affected = [{"phase_id": phase_id, "hour_at": hour_at} for phase_id, hour_at in fetch(FIND_AFFECTED, parameters)]
     if not affected:
         return 0
-    return int(_rows(COUNT_AFFECTED, parameters | {"affected": orjson.dumps(affected).decode()})[0][0])
-
-
-def _rows(statement: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return cursor.fetchall()
+    return int(fetch(COUNT_AFFECTED, parameters | {"affected": orjson.dumps(affected).decode()})[0][0])

@@ -4,25 +4,21 @@
 new phase of a live one, `conclusions` what an ended one came to.
 """
 
+from catalog_experiments.drafting import InvalidExperiment, clone
+from catalog_experiments.lifecycle.activation import PreflightFailed
+from catalog_experiments.lifecycle.renewal import open_new_phase, release_slots
 from catalog_experiments.lifecycle.verbs import (
-    ExperimentNotFound,
-    IllegalMove,
-    InvalidExperiment,
-    PreflightFailed,
     ReasonRequired,
-    StaleVersion,
     adopt,
-    clone,
     complete,
     conclude,
     delete_draft,
-    legal_moves,
-    open_new_phase,
     pause,
     publish,
-    release_slots,
     resume,
 )
+from catalog_experiments.locking import ExperimentNotFound, StaleVersion
+from catalog_experiments.transitions import IllegalMove, legal_moves
 
 __all__ = [
     "ExperimentNotFound",

@@ -12,11 +12,8 @@ from uuid import UUID
 from django.db import transaction
 
 from catalog_experiments.audit import record_event
-from catalog_experiments.drafting import clone
-from catalog_experiments.drafting.validation import InvalidExperiment
 from catalog_experiments.lifecycle.activation import (
     Applied,
-    PreflightFailed,
     apply_pending,
     current_phase,
     finish,
@@ -28,32 +25,12 @@ from catalog_experiments.lifecycle.activation import (
     take_slot,
 )
 from catalog_experiments.lifecycle.conclusions import CONCLUSION_FIELDS, freeze_report, state_conclusion
-from catalog_experiments.lifecycle.renewal import open_new_phase, release_slots, release_slots_after_commit, republish
-from catalog_experiments.locking import ExperimentNotFound, StaleVersion, locked_experiment, save_change
+from catalog_experiments.lifecycle.renewal import release_slots_after_commit, republish
+from catalog_experiments.locking import locked_experiment, save_change
 from catalog_experiments.models import Experiment, ExperimentStatus, PauseCause, PhaseOrigin
 from catalog_experiments.phases import close_phase, open_phase, record_unserved_from
 from catalog_experiments.publication import overrides
-from catalog_experiments.transitions import IllegalMove, legal_moves, require_legal
-
-__all__ = [
-    "ExperimentNotFound",
-    "IllegalMove",
-    "InvalidExperiment",
-    "PreflightFailed",
-    "ReasonRequired",
-    "StaleVersion",
-    "adopt",
-    "clone",
-    "complete",
-    "conclude",
-    "delete_draft",
-    "legal_moves",
-    "open_new_phase",
-    "pause",
-    "publish",
-    "release_slots",
-    "resume",
-]
+from catalog_experiments.transitions import require_legal
 
 LATCHED = (PauseCause.BREACHED, PauseCause.OUTAGE)
 _WHEN_RUNNING = ("status", "started_at", "published_at", "paused_at", "pause_cause", "pause_reason", "metadata")

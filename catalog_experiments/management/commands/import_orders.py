@@ -72,6 +72,6 @@ def _summary(result: OrderImportResult) -> list[str]:
     return [
         f"{result.lines:,} lines read; {result.orders:,} orders: {stored}",
         f"lines left out: {left_out}",
-        f"cancellations: {result.cancellations:,}, {result.unmatched_cancellations:,} of them name no order of the file",
+        f"cancellations: {result.cancellations:,}, {result.unmatched_cancellations:,} of them of no order in the file",
         f"repeated lines: {result.repeated_lines:,}; orders naming two units: {result.orders_with_many_units:,}",
     ]

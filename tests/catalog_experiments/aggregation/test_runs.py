@@ -211,7 +211,7 @@ class TestMoments:
         BundleAcceptanceAggregator().recompute(now=NOON + DAY)
 
         revenue = Moment.objects.filter(metric="revenue").order_by("currency").values_list("currency", "n", "total")
-        assert list(revenue) == [("EUR", 2, 3000), ("USD", 2, 2000)]
+        assert list(revenue) == [("EUR", 2, Decimal(3000)), ("USD", 2, Decimal(2000))]
 
     def test_moments__with_an_unknown_cost__have_no_margin_that_day(self) -> None:
         experiment = make_measured()
@@ -222,7 +222,9 @@ class TestMoments:
 
         BundleAcceptanceAggregator().recompute(now=NOON + 2 * DAY)
 
-        assert list(Moment.objects.filter(metric="margin").values_list("cohort_date__day", "total")) == [(3, 1700)]
+        assert list(Moment.objects.filter(metric="margin").values_list("cohort_date__day", "total")) == [
+            (3, Decimal(1700))
+        ]
 
 
 @pytest.mark.django_db
@@ -249,7 +251,7 @@ class TestBundleAcceptance:
         BundleAcceptanceAggregator().recompute(now=NOON + 40 * DAY)
 
         metric = BundleAcceptanceMetric.objects.get()
-        assert (metric.acceptance_count, metric.sample_size, metric.acceptance_rate) == (0, 0, 0)
+        assert (metric.acceptance_count, metric.sample_size, metric.acceptance_rate) == (0, 0, Decimal(0))
         assert metric.last_accepted_at is None
         assert metric.computed_at == NOON + 40 * DAY
 
