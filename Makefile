@@ -50,7 +50,7 @@ lock: .venv/dev.stamp ## Make requirements/*.txt anew from requirements/*.in
 		--python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url $$name.in -o $$name.txt || exit 1; done
 
 clean: ## Stop the embedded PostgreSQL; remove .venv, caches and all local data, the demo's database too
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m smplat.embedded stop || true; fi
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m smplat.embedded remove || true; fi
 	rm -rf .venv .smplat staticfiles .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 chromium:

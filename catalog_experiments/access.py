@@ -149,6 +149,24 @@ def environment_callers() -> Mapping[str, Caller]:
     return callers
 
 
+@dataclass(frozen=True)
+class StoredKey:
+    """A key of the database as a process keeps it in memory; `expires_at` None means never."""
+
+    caller: Caller
+    expires_at: datetime | None
+
+
+def stored_keys(*, now: datetime) -> Mapping[str, StoredKey]:
+    """Return every valid key of the database by its digest, in one query: for routes that may not ask per call."""
+    return {key.secret_digest: StoredKey(_caller(key), key.expires_at) for key in ApiKey.objects.filter(_valid(now))}
+
+
+def note_uses(key_ids: Iterable[UUID], *, now: datetime) -> None:
+    """Note that stored keys were used about now, in one statement."""
+    ApiKey.objects.filter(pk__in=list(key_ids)).update(last_used_at=now)
+
+
 def _valid(now: datetime) -> Q:
     return Q(revoked_at__isnull=True) & (Q(expires_at__isnull=True) | Q(expires_at__gt=now))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from catalog_experiments.models import Bundle, Experiment, ExperimentEvent
+from catalog_experiments.models import Bundle, ExclusionGroup, Experiment, ExperimentEvent, Holdout
 
 _SLUG_LENGTH = 150
 
@@ -54,6 +54,28 @@ def record_bundle_event(
     return ExperimentEvent.objects.create(
         experiment_id=bundle.pk,
         experiment_slug=f"bundle:{bundle.bundle_slug}"[:_SLUG_LENGTH],
+        occurred_at=now,
+        actor=actor,
+        action=action,
+        before=dict(before),
+        after=dict(after),
+    )
+
+
+def record_exclusion_event(
+    subject: ExclusionGroup | Holdout,
+    *,
+    actor: str,
+    action: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    now: datetime,
+) -> ExperimentEvent:
+    """Append one event about a group or a holdout; it reads "group:<slug>", "holdout:<slug>" or "holdout:" (of all)."""
+    kind, group = ("holdout", subject.group) if isinstance(subject, Holdout) else ("group", subject)
+    return ExperimentEvent.objects.create(
+        experiment_id=subject.pk,
+        experiment_slug=f"{kind}:{group.slug if group else ''}"[:_SLUG_LENGTH],
         occurred_at=now,
         actor=actor,
         action=action,

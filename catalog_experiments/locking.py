@@ -1,6 +1,6 @@
 """The one place that locks what a transition touches.
 
-Order everywhere: experiments by id, then bundles by slug, then the document, then the audit head. Whoever keeps to it
+Order everywhere: experiments by id, then bundles by slug, the exclusion group, the document, the audit head. Whoever keeps to it
 cannot deadlock with another who does.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from uuid import UUID
 
-from catalog_experiments.models import Bundle, Experiment
+from catalog_experiments.models import Bundle, ExclusionGroup, Experiment
 
 
 class ExperimentNotFound(LookupError):
@@ -55,6 +55,12 @@ def locked_bundles(slugs: Iterable[str]) -> dict[str, Bundle]:
     """
     wanted = Bundle.objects.select_for_update(no_key=True).filter(bundle_slug__in=set(slugs)).order_by("bundle_slug")
     return {bundle.bundle_slug: bundle for bundle in wanted}
+
+
+def lock_group(slug: str | None) -> None:
+    """Lock an exclusion group, so that of two experiments that want one range in it one comes first; None is none."""
+    if slug is not None:
+        ExclusionGroup.objects.select_for_update(no_key=True).filter(slug=slug).first()
 
 
 def save_change(experiment: Experiment, *fields: str) -> None:

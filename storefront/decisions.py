@@ -23,7 +23,7 @@ class Decision(NamedTuple):
 
     `bundle` is the offer as in the document, None for no offer; neither it nor `payload` may be changed, all requests
     share them. Only an enrolled visitor (reason SPLIT) may be exposed. `bucket` is in [0, 9999], None when the
-    decision did not get that far.
+    decision did not get that far. `product_slug` names the page of the slot.
     """
 
     experiment: str
@@ -35,6 +35,7 @@ class Decision(NamedTuple):
     phase: int
     document_version: int
     bucket: int | None
+    product_slug: str = ""
 
 
 def decide(
@@ -131,6 +132,7 @@ def decision_of(plan: Plan, variant: PlannedVariant, reason: Reason, at_bucket: 
         plan.phase,
         plan.document_version,
         at_bucket,
+        plan.product_slug,
     )
 
 

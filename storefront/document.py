@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -21,6 +21,7 @@ from django.db import connection
 
 from catalog_experiments import publication, targeting
 from catalog_experiments.assignment import Range
+from storefront.keys import KeyRing
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,9 @@ class Filter:
 class Plan:
     """One experiment of the document, parsed once so that a decision only looks things up.
 
-    `ranges` and `variants` have the same order, control first; `targets` was compiled from `condition`. A plan whose
-    entry could not be understood is `broken`: it serves what is left of its control, to everyone.
+    `ranges` and `variants` have the same order, control first. Who is enrolled passes all `filters`: what the holdouts
+    leave, then `gates`, the exclusion group; `holdouts` are the parts that are held out. `targets` was compiled from
+    `condition`. A plan whose entry could not be understood is `broken`: it serves what is left of its control.
     """
 
     slug: str
@@ -73,6 +75,8 @@ class Plan:
     targets: targeting.Predicate | None
     forced: Mapping[str, str]
     filters: tuple[Filter, ...]
+    holdouts: tuple[Filter, ...] = ()
+    gates: tuple[Filter, ...] = ()
     is_shadowed: bool = False
     shipped_key: str | None = None
     broken: bool = False
@@ -136,6 +140,9 @@ def _plan(entry: Mapping[str, Any], version: int) -> Plan:
     variants = sorted(entry["variants"], key=lambda variant: not variant["is_control"])
     if not variants or not variants[0]["is_control"]:
         raise ValueError("no control variant")
+    filters = tuple(_filter(item) for item in entry.get("filters") or ())
+    holdouts = tuple(_filter(item) for item in entry.get("holdouts") or ())
+    held_seeds = {item.seed for item in holdouts}
     return Plan(
         slug=str(entry["slug"]),
         status=str(entry["status"]),
@@ -147,7 +154,9 @@ def _plan(entry: Mapping[str, Any], version: int) -> Plan:
         ranges=tuple(_range(variant["range"]) for variant in variants),
         targets=targeting.compile_condition(entry["targeting"]) if entry.get("targeting") else None,
         forced=dict(entry.get("forced") or {}),
-        filters=tuple(_filter(item) for item in entry.get("filters") or ()),
+        filters=filters,
+        holdouts=holdouts,
+        gates=tuple(item for item in filters if item.seed not in held_seeds),
         is_shadowed=bool(entry.get("shadowed")),
         shipped_key=entry.get("shipped_variant"),
         condition=dict(entry.get("targeting") or {}),
@@ -194,11 +203,14 @@ def _range(pair: Sequence[Any]) -> Range:
 class DocumentReader:
     """Keeps the newest snapshot of this process, and knows how fresh it is.
 
-    `confirmed_at` (monotonic seconds) is the last moment at which the held version was seen to be the newest: a
-    lease, after which requests serve control. Everything but `refresh` is safe to call from any thread.
+    `confirmed_at` (seconds of its clock) is the last moment at which the held version was seen to be the newest: a
+    lease, after which requests serve control. `keys` are the API keys, renewed along with the document. Everything but
+    `refresh` is safe to call from any thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """Make a reader that has read nothing; `clock` tells the seconds that leases are counted in."""
+        self._clock = clock
         self._start_lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._asked_once = threading.Event()
@@ -206,6 +218,7 @@ class DocumentReader:
         self._is_failing = False
         self._snapshot: Snapshot | None = None
         self._confirmed_at = float("-inf")
+        self.keys = KeyRing()
 
     def current(self) -> Snapshot | None:
         """Return the snapshot to serve from, or None when there is none or its lease has run out.
@@ -224,7 +237,7 @@ class DocumentReader:
 
     def age_seconds(self) -> float:
         """Return the seconds since the held version was last seen to be the newest; infinite before the first."""
-        return time.monotonic() - self._confirmed_at
+        return self._clock() - self._confirmed_at
 
     def not_after(self, now: datetime) -> datetime:
         """Return when the lease of what is held ends, or ended. Needs a document that is held."""
@@ -249,7 +262,7 @@ class DocumentReader:
         Raises:
             django.db.Error: When the database does not answer; what is held stays.
         """
-        asked_at = time.monotonic()
+        asked_at = self._clock()
         version = publication.newest_version()
         if self._snapshot is None or version != self._snapshot.version:
             self._snapshot = parse(publication.load_document(version) if version else None)
@@ -267,6 +280,7 @@ class DocumentReader:
     def _refresh_safely(self) -> None:
         try:
             self.refresh()
+            self.keys.refresh()
         except Exception:
             # Whatever went wrong, the next second tries again; the lease ends what cannot be renewed.
             if not self._is_failing:

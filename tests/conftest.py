@@ -37,9 +37,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         fcntl.flock(session_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
-    cluster = Cluster(STATE / "postgres", durable=False)
-    cluster.stop()
-    shutil.rmtree(cluster.data_dir, ignore_errors=True)
+    Cluster(STATE / "postgres", durable=False).remove()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -125,11 +125,11 @@ money AS MATERIALIZED (
     FROM spent GROUP BY 1, 2, 3, 4
 ),
 currencies AS (
-    SELECT phase_id, cohort_date, currency, bool_and(is_margin_known) AS is_margin_known
+    SELECT phase_id, cohort_date, currency, bool_and(is_margin_known) AS is_margin_known, bool_or(is_told) AS is_told
     FROM (
-        SELECT phase_id, cohort_date, currency, is_margin_known FROM money
+        SELECT phase_id, cohort_date, currency, is_margin_known, revenue_squares > 0 AS is_told FROM money
         UNION ALL
-        SELECT phase_id, cohort_date, own_currency, true FROM counts WHERE own_currency <> ''
+        SELECT phase_id, cohort_date, own_currency, true, true FROM counts WHERE own_currency <> ''
     ) AS named
     GROUP BY 1, 2, 3
 ),
@@ -148,7 +148,7 @@ cells AS MATERIALIZED (
     LEFT JOIN money ON money.phase_id = counts.phase_id AND money.variant_key = counts.variant_key
         AND money.cohort_date = counts.cohort_date AND money.currency = currencies.currency
     CROSS JOIN LATERAL (VALUES
-        ('revenue', money.revenue, money.revenue_squares, true),
+        ('revenue', money.revenue, money.revenue_squares, currencies.is_told),
         ('margin', money.margin, money.margin_squares,
             currencies.is_margin_known AND currencies.currency = counts.own_currency)
     ) AS amount(metric, total, total_squares, is_told)

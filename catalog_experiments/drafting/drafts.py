@@ -103,6 +103,8 @@ def store(experiment: Experiment, spec: ExperimentSpec, names: Iterable[str]) ->
             _store_variants(experiment, spec.variants)
         elif name == "owner_username":
             experiment.owner = _user(spec.owner_username)
+        elif name == "exclusion_group":
+            experiment.exclusion_group_id = spec.exclusion_group
         else:
             setattr(experiment, name, getattr(spec, name))
 

@@ -41,7 +41,8 @@ class ExperimentSpec:
 
     `coverage` is in basis points of all units, `attribution_window_days` in days, `planned_sample_size` in complete
     units per variant (None: no planned end), `guardrail_config` in the form of `guardrails.parse_config`. A blank
-    `primary_metric` means margin when every cost is known at publish, else revenue.
+    `primary_metric` means margin when every cost is known at publish, else revenue. `exclusion_group` is a slug; of its
+    units the experiment takes the buckets `[exclusion_start, exclusion_end)`.
     """
 
     slug: str
@@ -59,6 +60,9 @@ class ExperimentSpec:
     planned_sample_size: int | None = None
     targeting: Mapping[str, Any] = field(default_factory=dict)
     forced_units: Mapping[str, str] = field(default_factory=dict)
+    exclusion_group: str | None = None
+    exclusion_start: int = 0
+    exclusion_end: int = BUCKETS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +83,9 @@ class ExperimentChanges:
     planned_sample_size: int | Unset | None = UNSET
     targeting: Mapping[str, Any] | Unset = UNSET
     forced_units: Mapping[str, str] | Unset = UNSET
+    exclusion_group: str | Unset | None = UNSET
+    exclusion_start: int | Unset = UNSET
+    exclusion_end: int | Unset = UNSET
     status: str | Unset = UNSET
     reason: str = ""
 
@@ -98,6 +105,9 @@ GOES_LIVE_AT_PUBLISH = (
     "planned_sample_size",
     "targeting",
     "forced_units",
+    "exclusion_group",
+    "exclusion_start",
+    "exclusion_end",
 )
 """What visitors or verdicts depend on: once published, an edit of these waits for the next publish."""
 
@@ -125,6 +135,9 @@ def stored_spec(experiment: Experiment) -> ExperimentSpec:
         planned_sample_size=experiment.planned_sample_size,
         targeting=experiment.targeting,
         forced_units=experiment.forced_units,
+        exclusion_group=experiment.exclusion_group_id,
+        exclusion_start=experiment.exclusion_start,
+        exclusion_end=experiment.exclusion_end,
     )
 
 

@@ -16,7 +16,7 @@ from catalog_experiments.assignment import BUCKETS, AllocationError, allowed_cov
 from catalog_experiments.drafting.payloads import is_storable_text, payload_errors
 from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec
 from catalog_experiments.guardrails import FieldError, GuardrailConfigError, parse_config
-from catalog_experiments.models import Bundle, PrimaryMetric, UnitKind
+from catalog_experiments.models import Bundle, ExclusionGroup, PrimaryMetric, UnitKind
 from catalog_experiments.models.fields import PATH_SAFE_SLUG
 
 MOST_VARIANTS = 20
@@ -140,6 +140,20 @@ def _own_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     yield from choice_errors("primary_metric", spec.primary_metric, ["", *PrimaryMetric.values])
     yield from choice_errors("unit_kind", spec.unit_kind, UnitKind.values)
     yield from targeting_errors(spec.targeting)
+    yield from _range_errors(spec.exclusion_start, spec.exclusion_end)
+
+
+def _range_errors(start: object, end: object) -> Iterator[FieldError]:
+    faults = [
+        *whole_number_errors("exclusion_start", start, 0, BUCKETS - 1),
+        *whole_number_errors("exclusion_end", end, 1, BUCKETS),
+    ]
+    if not faults and isinstance(start, int) and isinstance(end, int) and start >= end:
+        message = (
+            f"The range must end past its start {start}: it holds the buckets from there up to, not with, its end."
+        )
+        faults.append(FieldError("exclusion_end", "range", message))
+    yield from faults
 
 
 def _variants_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
@@ -185,6 +199,7 @@ def _repeated_keys(variants: tuple[VariantSpec, ...]) -> Iterator[FieldError]:
 def _reference_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     yield from _unknown_bundles(spec.variants)
     yield from _forced_errors(spec.forced_units, {variant.key for variant in spec.variants})
+    yield from _unknown_group(spec.exclusion_group)
     if spec.owner_username is not None and not _is_user(spec.owner_username):
         yield FieldError("owner_username", "unknown", f"There is no user {spec.owner_username!r}.")
 
@@ -196,6 +211,16 @@ def _unknown_bundles(variants: tuple[VariantSpec, ...]) -> Iterator[FieldError]:
         if variant.bundle_slug in named - known:
             message = f"There is no bundle {variant.bundle_slug!r}; create it first or name another."
             yield FieldError(f"variants[{index}].bundle_slug", "unknown_bundle", message)
+
+
+def _unknown_group(slug: object) -> Iterator[FieldError]:
+    if slug is None:
+        return
+    if faults := list(text_errors("exclusion_group", slug, 150, is_required=True)):
+        yield from faults
+    elif not ExclusionGroup.objects.filter(slug=slug).exists():
+        message = f"There is no exclusion group {slug!r}; create it first, or use none."
+        yield FieldError("exclusion_group", "unknown_group", message)
 
 
 def _forced_errors(forced: object, keys: set[str]) -> Iterator[FieldError]:

@@ -12,8 +12,14 @@ from typing import Any
 
 from catalog_experiments.audit import difference, record_event
 from catalog_experiments.drafting import columns_of, store
-from catalog_experiments.drafting.specification import GOES_LIVE_AT_PUBLISH, as_json, stored_spec, wanted_spec
-from catalog_experiments.locking import locked_bundles
+from catalog_experiments.drafting.specification import (
+    GOES_LIVE_AT_PUBLISH,
+    ExperimentSpec,
+    as_json,
+    stored_spec,
+    wanted_spec,
+)
+from catalog_experiments.locking import lock_group, locked_bundles
 from catalog_experiments.models import Experiment, Exposure, Phase, PhaseOrigin
 from catalog_experiments.phases import open_phase, reasons_for_new_phase, record_unserved_to, refresh_rules
 from catalog_experiments.preflight import Check, failures, run_preflight, warnings
@@ -47,6 +53,7 @@ def require_preflight(experiment: Experiment, *, now: datetime, accept_warnings:
     """
     wanted = wanted_spec(experiment)
     locked_bundles(variant.bundle_slug for variant in wanted.variants if variant.bundle_slug)
+    lock_group(wanted.exclusion_group)
     checks = run_preflight(experiment, now=now)
     if failures(checks) or (warnings(checks) and not accept_warnings):
         raise PreflightFailed(checks)
@@ -60,9 +67,20 @@ def apply_pending(experiment: Experiment) -> Applied:
     experiment.pending_changes = {}
     before, after = difference(as_json(live, changed), as_json(wanted, changed))
     # Neither is frozen in the phase: who is enrolled changes, and with it what the counts mean.
-    population = {"coverage lowered": wanted.coverage < live.coverage, "targeting": wanted.targeting != live.targeting}
+    population = {
+        "coverage lowered": wanted.coverage < live.coverage,
+        "targeting": wanted.targeting != live.targeting,
+        "exclusion group": not _only_adds_units(live, wanted),
+    }
     reasons = tuple(reason for reason, holds in population.items() if holds)
     return Applied(before, after, [*columns_of(changed), "pending_changes"], reasons)
+
+
+def _only_adds_units(live: ExperimentSpec, wanted: ExperimentSpec) -> bool:
+    if wanted.exclusion_group is None:
+        return True
+    contains = wanted.exclusion_start <= live.exclusion_start and live.exclusion_end <= wanted.exclusion_end
+    return wanted.exclusion_group == live.exclusion_group and contains
 
 
 def new_phase_reasons(experiment: Experiment, applied: Applied) -> tuple[str, ...]:

@@ -25,8 +25,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="exposure",
             name="is_holdout",
-            field=models.BooleanField(
-                default=False, help_text="Seen held out: kept from every result of the phase."
-            ),
+            field=models.BooleanField(default=False, help_text="Seen held out: kept from every result of the phase."),
         ),
     ]

@@ -17,6 +17,7 @@ from catalog_experiments.preflight.readiness import (
 )
 from catalog_experiments.preflight.soundness import (
     check_bundles,
+    check_exclusion_group,
     check_guardrails,
     check_payloads,
     check_slot,
@@ -33,6 +34,7 @@ CHECKS: tuple[Callable[[Launch], Check], ...] = (
     check_payloads,
     check_guardrails,
     check_targeting,
+    check_exclusion_group,
     check_slot,
     check_acceptance,
     check_backfill,

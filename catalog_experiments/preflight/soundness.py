@@ -72,6 +72,26 @@ def check_targeting(launch: Launch) -> Check:
     return launch.found("targeting", faults, sound, outcome="fail")
 
 
+def check_exclusion_group(launch: Launch) -> Check:
+    """A range of the exclusion group that no other running experiment takes."""
+    spec = launch.spec
+    if spec.exclusion_group is None:
+        return launch.passed("exclusion_group", "No exclusion group: a visitor may meet other experiments too.")
+    running = Experiment.objects.running().exclude(pk=launch.experiment.pk)
+    rivals = running.filter(
+        exclusion_group=spec.exclusion_group,
+        exclusion_start__lt=spec.exclusion_end,
+        exclusion_end__gt=spec.exclusion_start,
+    )
+    faults = [
+        f"{rival.slug} runs on {rival.exclusion_start} to {rival.exclusion_end} of the group {spec.exclusion_group}, "
+        f"which overlaps {spec.exclusion_start} to {spec.exclusion_end}; choose a range beside it."
+        for rival in rivals.order_by("exclusion_start", "slug")
+    ]
+    sound = f"Buckets {spec.exclusion_start} to {spec.exclusion_end} of the group {spec.exclusion_group} are free."
+    return launch.found("exclusion_group", faults, sound, outcome="fail")
+
+
 def check_slot(launch: Launch) -> Check:
     """No other running experiment on the same product page; a warning unless the shop blocks overlaps."""
     outcome: Outcome = "fail" if settings.EXPERIMENT_OVERLAP == "block" else "warn"

@@ -14,16 +14,20 @@ from catalog_experiments.publication.document import (
     prune_documents,
     publish_document,
 )
+from catalog_experiments.publication.groups import InvalidExclusion, create_group, set_holdout
 
 __all__ = [
     "KEPT_DOCUMENTS",
     "ExperimentBadge",
+    "InvalidExclusion",
     "VariantBadge",
     "baseline_offer",
+    "create_group",
     "load_document",
     "lock_document",
     "newest_version",
     "prune_documents",
     "publish_document",
+    "set_holdout",
     "telemetry_badges",
 ]

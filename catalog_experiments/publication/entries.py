@@ -1,4 +1,4 @@
-"""Each published experiment as the document holds it, read in two queries however many there are."""
+"""Each published experiment as the document holds it, read in three queries however many there are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 
 from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, PhaseOrigin
 from catalog_experiments.phases.snapshots import offer, split
+from catalog_experiments.publication.exclusion import Exclusions, read_exclusions
 from catalog_experiments.publication.slots import SINCE, WAITS
 
 _JSON_COLUMNS = ("targeting", "forced_units", "metadata", "variants")
@@ -21,8 +22,8 @@ def read_entries() -> list[dict[str, Any]]:
     """Return the entries of all experiments that were published; seeded and imported ones are none of them."""
     rows = [_decoded(row) for row in _rows()]
     bundles = _live_bundles(rows)
-    shadowed = _shadowed(rows)
-    return [_entry(row, bundles, row["slug"] in shadowed) for row in rows]
+    shadowed, exclusions = _shadowed(rows), read_exclusions()
+    return [_entry(row, bundles, exclusions, is_shadowed=row["slug"] in shadowed) for row in rows]
 
 
 def _rows() -> Iterable[Mapping[str, Any]]:
@@ -40,6 +41,10 @@ def _rows() -> Iterable[Mapping[str, Any]]:
             "current_phase__number",
             "current_phase__anchor_product_slug",
             "winner__key",
+            "exclusion_group_id",
+            "exclusion_group__salt",
+            "exclusion_start",
+            "exclusion_end",
             targeting_text=Cast("targeting", TextField()),
             forced_units_text=Cast("forced_units", TextField()),
             metadata_text=Cast("metadata", TextField()),
@@ -76,7 +81,9 @@ def _turn(row: Mapping[str, Any]) -> str:
     return str(row["metadata"].get(SINCE) or _iso(row["started_at"]) or "")
 
 
-def _entry(row: Mapping[str, Any], bundles: Mapping[str, dict[str, Any]], is_shadowed: bool) -> dict[str, Any]:
+def _entry(
+    row: Mapping[str, Any], bundles: Mapping[str, dict[str, Any]], exclusions: Exclusions, *, is_shadowed: bool
+) -> dict[str, Any]:
     shown = bundles if row["status"] != ExperimentStatus.RUNNING else {}
     shares = split(row["variants"], row["coverage"])
     return {
@@ -99,7 +106,8 @@ def _entry(row: Mapping[str, Any], bundles: Mapping[str, dict[str, Any]], is_sha
         ],
         "targeting": row["targeting"],
         "forced": row["forced_units"],
-        "filters": [],
+        "filters": exclusions.filters(row),
+        "holdouts": exclusions.holdouts(row),
         "shadowed": is_shadowed,
         "shipped_variant": row["winner__key"],
     }

@@ -1,4 +1,4 @@
-"""`python -m smplat.embedded stop`: stop the embedded PostgreSQL of this project, which otherwise runs on."""
+"""`python -m smplat.embedded stop` ends the embedded PostgreSQL of this project; `remove` deletes its data too."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from smplat.embedded.cluster import Cluster
 
 def main(arguments: list[str]) -> int:
     """Do what the one argument says; return the exit code."""
-    if arguments != ["stop"]:
-        print("usage: python -m smplat.embedded stop", file=sys.stderr)  # noqa: T201 - a command line
+    if arguments not in (["stop"], ["remove"]):
+        print("usage: python -m smplat.embedded stop|remove", file=sys.stderr)  # noqa: T201 - a command line
         return 2
     state_dir = os.environ.get("SMPLAT_STATE_DIR") or Path(__file__).resolve().parents[2] / ".smplat"
-    Cluster(Path(state_dir) / "postgres").stop()
+    cluster = Cluster(Path(state_dir) / "postgres")
+    if arguments == ["stop"]:
+        cluster.stop()
+    else:
+        cluster.remove()
     return 0
 
 

@@ -91,6 +91,11 @@ class Cluster:
             with contextlib.suppress(OSError):
                 self.sockets.rmdir()
 
+    def remove(self) -> None:
+        """Stop the server and delete all its data, wherever they lie."""
+        self.stop()
+        shutil.rmtree(self.data_dir, ignore_errors=True)
+
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self.wanted_dir.parent.mkdir(parents=True, exist_ok=True)

@@ -69,7 +69,16 @@ def test_embedded_stop__running__stops_it(tmp_path: Path) -> None:
     assert not cluster.is_running()
 
 
+def test_embedded_remove__running__leaves_no_data(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path / "postgres", durable=False)
+    cluster.ensure_running()
+
+    assert run("smplat.embedded", "remove", SMPLAT_STATE_DIR=str(tmp_path)).returncode == 0
+
+    assert not cluster.data_dir.exists()
+
+
 def test_embedded__anything_else__explains_itself() -> None:
     result = run("smplat.embedded", "strat")
 
-    assert (result.returncode, result.stderr.strip()) == (2, "usage: python -m smplat.embedded stop")
+    assert (result.returncode, result.stderr.strip()) == (2, "usage: python -m smplat.embedded stop|remove")

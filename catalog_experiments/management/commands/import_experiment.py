@@ -85,7 +85,8 @@ def report_lines(report: Report) -> Iterator[str]:
             f"  {_metric_line(metric, report, variant)}" for metric in variant.metrics if metric.metric not in HIDDEN
         )
     if report.srm is not None:
-        yield f"sample ratio: {report.srm}"
+        verdict = "not as planned" if report.srm.is_mismatch else "as planned"
+        yield f"sample ratio: {verdict}, p = {report.srm.p_value:.3g}"
     yield from (f"note: {note}" for note in report.notes)
 
 
