@@ -23,7 +23,7 @@ run: .venv/runtime.stamp ## Start everything on this machine (PORT=8000, DEMO=0 
 stop: .venv/runtime.stamp ## Stop the embedded PostgreSQL that a lone command left running
 	@$(BIN)/python -m smplat.embedded stop
 
-test: .venv/dev.stamp ## Run the full test suite (without browser tests) on PostgreSQL and a real broker
+test: .venv/dev.stamp tests/clients/node_modules/.stamp ## Run the full test suite (without browser tests) on PostgreSQL and a real broker
 	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --ignore=tests/e2e --ignore=tests/benchmarks $(ARGS)
 
 check: .venv/dev.stamp ## Check formatting, lint, import contracts, types, templates, deployment settings, migrations, API
@@ -37,6 +37,7 @@ check: .venv/dev.stamp ## Check formatting, lint, import contracts, types, templ
 	$(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run; code=$$?; \
 		$(PRODUCTION) $(BIN)/python -m smplat.embedded stop; exit $$code
 	$(PRODUCTION) $(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(PRODUCTION) $(BIN)/python manage.py write_reference --check
 
 e2e: .venv/dev.stamp chromium ## Run the browser tests (installs Debian's chromium when missing)
 	@$(BIN)/python -m pytest tests/e2e $(ARGS)
@@ -51,7 +52,7 @@ lock: .venv/dev.stamp ## Make requirements/*.txt anew from requirements/*.in
 
 clean: ## Stop the embedded PostgreSQL; remove .venv, caches and all local data, the demo's database too
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m smplat.embedded remove || true; fi
-	rm -rf .venv .smplat staticfiles .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .smplat tests/clients/node_modules staticfiles .coverage htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 chromium:
 	@if command -v chromium >/dev/null; then exit 0; \
@@ -72,4 +73,11 @@ chromium:
 .venv/dev.stamp: requirements/dev.txt .venv/runtime.stamp
 	@echo "installing what tests and checks need (once)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# The npm clients that tests run against the web server.
+tests/clients/node_modules/.stamp: tests/clients/package-lock.json
+	@command -v npm >/dev/null || { echo "The tests run JavaScript clients: install Node 20 or newer, with npm." >&2; exit 1; }
+	@echo "installing the JavaScript clients that tests run (once)"
+	@cd tests/clients && npm ci --no-audit --no-fund --silent
 	@touch $@

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -43,24 +44,49 @@ def bucket(salt: str, unit_id: str) -> int:
     >>> bucket("seed", "a"), bucket("seed", "b")
     (505, 2696)
     """
-    return _outer_bucket(_fnv1a32(unit_id, _salt_state(salt)))
+    return bucket_of_hash(_fnv1a32(unit_id, _salt_state(salt)))
 
 
-def _outer_bucket(inner: int) -> int:
-    state = _OFFSET_BASIS
-    for digit in b"%d" % inner:
-        state = (state ^ digit) * _PRIME & _MASK
+def bucket_of_hash(inner: int) -> int:
+    """Return the bucket that a salted hash of a unit leads to: the outer of the two hashes, over its decimal digits.
+
+    >>> bucket_of_hash(fnv1a32("seeda")) == bucket("seed", "a")
+    True
+    """
+    if inner < _MILLION:
+        return _fnv1a32(str(inner), _OFFSET_BASIS) % BUCKETS
+    leading, rest = divmod(inner, _MILLION)
+    middle, last = divmod(rest, 1_000)
+    state = _LEADING[leading]
+    state = state * _PRIME_CUBED + _THREE_DIGITS[(state & 63) * 1_000 + middle] & _MASK
+    state = state * _PRIME_CUBED + _THREE_DIGITS[(state & 63) * 1_000 + last] & _MASK
     return state % BUCKETS
 
 
+def _digit_table() -> array[int]:
+    """Return what three steps of the hash add to `state * prime^3`, by the state's low six bits and the three digits.
+
+    A digit is an exclusive or with 0x30 to 0x39, which changes no more than six bits: what it adds depends on these
+    alone, and so does the sum over three digits.
+    """
+    found = array("I")
+    for low in range(64):
+        for digits in range(1_000):
+            state = low
+            for digit in b"%03d" % digits:
+                state = (state ^ digit) * _PRIME & _MASK
+            found.append((state - low * _PRIME_CUBED) & _MASK)
+    return found
+
+
 class SaltBank:
-    """Many salts whose buckets for one unit are computed together.
+    """Many salts that are hashed with one unit id together.
 
     Each salt's hash state is one 64-bit lane of a single large integer. A step of FNV-1a is an exclusive or, a product
     of at most 57 bits and a cut to 32, so that no lane reaches into the next one: one pass over the unit id serves
     every salt, for little more than the price of one.
 
-    >>> SaltBank(["seed", "foo"]).buckets("ab") == [bucket("seed", "ab"), bucket("foo", "ab")]
+    >>> [bucket_of_hash(one) for one in SaltBank(["seed", "foo"]).hashes("ab")] == [bucket("seed", "ab"), 2575]
     True
     """
 
@@ -72,13 +98,12 @@ class SaltBank:
         self._mask = self._ones * _MASK
         self._letters = tuple(self._ones * letter for letter in range(128))
 
-    def buckets(self, unit_id: str) -> list[int]:
-        """Return the unit's bucket under each salt, in their order, in [0, 9999]; equal to `bucket` of each."""
+    def hashes(self, unit_id: str) -> tuple[int, ...]:
+        """Return the unit's hash under each salt, in their order; `bucket_of_hash` makes buckets of them."""
         state, mask, letters, ones = self._start, self._mask, self._letters, self._ones
         for unit in _code_units(unit_id):
             state = (state ^ (letters[unit] if unit < 128 else ones * unit)) * _PRIME & mask
-        inner = self._unpack.unpack(state.to_bytes(self._unpack.size, "little"))
-        return [_outer_bucket(one) for one in inner]
+        return self._unpack.unpack(state.to_bytes(self._unpack.size, "little"))
 
 
 def growthbook_hash(seed: str, value: str, version: int) -> float | None:
@@ -118,6 +143,12 @@ def _code_units(text: str) -> Iterable[int]:
         return text.encode("ascii")
     # JavaScript strings may hold lone surrogates: they must hash, not fail.
     return memoryview(text.encode(_NATIVE_UTF16, "surrogatepass")).cast("H")
+
+
+_MILLION = 1_000_000
+_PRIME_CUBED = _PRIME**3 & _MASK
+_THREE_DIGITS = _digit_table()
+_LEADING = array("I", (_fnv1a32(str(leading), _OFFSET_BASIS) for leading in range(_MASK // _MILLION + 1)))
 
 
 @lru_cache(maxsize=4096)

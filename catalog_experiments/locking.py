@@ -1,7 +1,7 @@
 """The one place that locks what a transition touches.
 
-Order everywhere: experiments by id, then bundles by slug, the exclusion group, the document, the audit head. Whoever keeps to it
-cannot deadlock with another who does.
+Order everywhere: experiments by id, then bundles by slug, the exclusion group, the document, the audit head. Whoever
+keeps to it cannot deadlock with another who does.
 """
 
 from __future__ import annotations

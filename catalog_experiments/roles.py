@@ -27,6 +27,8 @@ _TABLES_SEEN_BY_ALL = (
     "deliveryattempt",
     "targethealth",
     "aggregationcursor",
+    "exclusiongroup",
+    "holdout",
 )
 _VIEW = tuple(f"view_{table}" for table in _TABLES_SEEN_BY_ALL)
 _DRAFT = (
@@ -39,8 +41,9 @@ _DRAFT = (
     "add_bundle",
     "change_bundle",
     "delete_bundle",
+    "add_exclusiongroup",
 )
-_DECIDE = ("publish_experiment", "pause_experiment", "complete_experiment")
+_DECIDE = ("publish_experiment", "pause_experiment", "complete_experiment", "add_holdout", "change_holdout")
 _OPERATE = ("pause_experiment", "change_alert", "change_delivery", "add_apikey", "change_apikey", "view_apikey")
 
 ROLES: dict[str, tuple[str, ...]] = {

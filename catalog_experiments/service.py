@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 
-from catalog_experiments import bundles, drafting, enforcement, lifecycle
+from catalog_experiments import bundles, drafting, enforcement, lifecycle, publication
 from catalog_experiments.bundles import (
     BundleChanges,
     BundleInUse,
@@ -23,7 +23,7 @@ from catalog_experiments.drafting.specification import UNSET, ExperimentChanges,
 from catalog_experiments.drafting.validation import InvalidExperiment, InvalidFields
 from catalog_experiments.enforcement import EvaluationReport
 from catalog_experiments.locking import ExperimentNotFound
-from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, Variant
+from catalog_experiments.models import Bundle, ExclusionGroup, Experiment, ExperimentStatus, Holdout, Variant
 from catalog_experiments.preflight import Check, run_preflight
 from catalog_experiments.transitions import IllegalMove, legal_moves
 
@@ -159,6 +159,14 @@ class CatalogExperimentService:
     def delete_bundle(self, bundle_slug: str, *, now: datetime) -> None:
         """Delete a bundle that nothing measured (`bundles.delete_bundle`)."""
         bundles.delete_bundle(bundle_slug, actor=self.actor, now=now)
+
+    def create_group(self, slug: str, name: str, *, now: datetime) -> ExclusionGroup:
+        """Store a new exclusion group (`publication.create_group`)."""
+        return publication.create_group(slug, name, actor=self.actor, now=now)
+
+    def set_holdout(self, size: int, *, group_slug: str | None = None, now: datetime) -> Holdout:
+        """Hold units out of a group's experiments, or of all (`publication.set_holdout`)."""
+        return publication.set_holdout(size, group_slug=group_slug, actor=self.actor, now=now)
 
     def _move(self, experiment: Experiment, wanted: str, *, reason: str, now: datetime) -> None:
         if wanted == experiment.status:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
 def entry(title: str, icon: str, url_name: str) -> dict[str, Any]:
     """Return one entry: a page of the admin, by the name of its URL there."""
     return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{url_name}")}
+
+
+def site_icon(request: HttpRequest) -> str:
+    """Return the address of the browser tab's icon."""
+    return static("catalog_experiments/icon.svg")
 
 
 NAVIGATION: list[dict[str, Any]] = [
@@ -19,6 +26,8 @@ NAVIGATION: list[dict[str, Any]] = [
             {"title": "Control center", "icon": "dashboard", "link": "/admin/merchandising/bundles"},
             entry("Experiments", "science", "catalog_experiments_experiment_changelist"),
             entry("Bundles", "redeem", "catalog_experiments_bundle_changelist"),
+            entry("Exclusion groups", "call_split", "catalog_experiments_exclusiongroup_changelist"),
+            entry("Holdouts", "front_hand", "catalog_experiments_holdout_changelist"),
         ],
     },
     {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import secrets
@@ -14,7 +15,7 @@ KEYS: dict[str, Callable[[], str]] = {
     "UNIT_ID_HASH_KEY": lambda: secrets.token_urlsafe(32),
     "CHECKOUT_API_KEY": lambda: f"sk_{secrets.token_urlsafe(24)}",
     "STOREFRONT_CLIENT_KEY": lambda: f"pk_{secrets.token_urlsafe(16)}",
-    "ALERT_WEBHOOK_SECRET": lambda: f"whsec_{secrets.token_urlsafe(24)}",
+    "ALERT_WEBHOOK_SECRET": lambda: f"whsec_{base64.b64encode(secrets.token_bytes(24)).decode()}",
     "SMPLAT_ADMIN_PASSWORD": lambda: secrets.token_urlsafe(12),
 }
 LOCAL_ONLY = ("SMPLAT_ADMIN_PASSWORD",)  # for people, not for other processes

@@ -108,7 +108,8 @@ def endpoints_part() -> str:
             operation = operations[method]
             status = min(operation["responses"])
             call = f"`{method.upper()} {path}`"
-            row = (call, operation.get("summary", ""), _scopes(path, method), status)
+            scopes = _scopes(path, method) or ", ".join(operation.get("x-scopes", ()))
+            row = (call, operation.get("summary", ""), scopes, status)
             rows.setdefault(operation["tags"][0], []).append(row)
     heads = ("Call", "What it does", "A key with one of", "Success")
     return "\n\n".join(f"### {group.capitalize()}\n\n{_table(heads, own)}" for group, own in rows.items())

@@ -11,7 +11,7 @@ from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 
-from smplat.admin_navigation import INDIGO, NAVIGATION
+from smplat.admin_navigation import INDIGO, NAVIGATION, site_icon
 from smplat.embedded.broker import Broker
 from smplat.embedded.cluster import SUPERUSER, Cluster
 
@@ -74,6 +74,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "storefront.fast_path.FastPathMiddleware",  # first: decisions skip everything below
     "smplat.request_ids.RequestMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -246,6 +247,10 @@ API_BASE_URL = env.str("API_BASE_URL", default=f"http://localhost:{PORT}").rstri
 STOREFRONT_BASE_URL = env.str("STOREFRONT_BASE_URL", default=API_BASE_URL).rstrip("/")
 # Seconds a product page may serve from a document it could not renew before it falls back to control.
 STOREFRONT_STALE_SECONDS = env.int("STOREFRONT_STALE_SECONDS", default=600)
+# Origins (https://shop.example) whose pages may ask for decisions and send exposures, separated by commas.
+STOREFRONT_ALLOWED_ORIGINS = env.list("STOREFRONT_ALLOWED_ORIGINS", default=[])
+# Decisions and payloads one key may ask of one process in a minute; 0 for no limit.
+STOREFRONT_RATE_LIMIT = env.int("STOREFRONT_RATE_LIMIT", default=60_000)
 # What a second running experiment on one slot does at publish: warn or block.
 EXPERIMENT_OVERLAP = env.str("EXPERIMENT_OVERLAP", default="warn")
 # Whether changing calls of the API must carry If-Match (428 otherwise).
@@ -280,6 +285,10 @@ SPECTACULAR_SETTINGS = {
         "ExperimentStatusEnum": "catalog_experiments.models.ExperimentStatus",
         "OrderStatusEnum": "catalog_experiments.models.OrderStatus",
     },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "storefront.openapi.add_decisions",
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -371,5 +380,6 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "COLORS": {"primary": INDIGO},
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": site_icon}],
     "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
 }

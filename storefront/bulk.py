@@ -7,10 +7,11 @@ A request computes all buckets together, picks, and joins ready texts; it decide
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from catalog_experiments.assignment import Range, SaltBank, choose_variant, in_ranges
+from catalog_experiments.assignment import Range, SaltBank, bucket_of_hash, in_ranges
 from storefront import decisions
 from storefront.decisions import Decision
 from storefront.document import Plan, Snapshot, reader
@@ -18,6 +19,8 @@ from storefront.document import Plan, Snapshot, reader
 logger = logging.getLogger(__name__)
 
 Render = Callable[[Decision], bytes]
+Parts = tuple[tuple[int, tuple[Range, ...]], ...]
+"""Parts of all units, each the place of its hash and its ranges of buckets."""
 
 
 class Ready:
@@ -43,7 +46,9 @@ class Lineup:
     def __init__(self, plans: Iterable[Plan]) -> None:
         plans = tuple(plans)
         running = [plan for plan in plans if plan.status == "running"]
-        seeds = [seed for plan in running for seed in (plan.salt, *(item.seed for item in plan.filters))]
+        seeds = [
+            seed for plan in running for seed in (plan.salt, *(item.seed for item in (*plan.holdouts, *plan.gates)))
+        ]
         places = {seed: place for place, seed in enumerate(dict.fromkeys(seeds))}
         self._bank = SaltBank(places)
         self._lanes = tuple(
@@ -52,12 +57,12 @@ class Lineup:
 
     def decide(self, unit_id: str, context: Mapping[str, Any]) -> list[Ready]:
         """Return one ready decision for each experiment; one that fails becomes its control with reason ERROR."""
-        buckets = self._bank.buckets(unit_id)
+        hashes = self._bank.hashes(unit_id)
         attributes = {**context, "id": unit_id}
         found = []
         for lane in self._lanes:
             try:
-                found.append(lane.pick(unit_id, attributes, buckets))
+                found.append(lane.pick(unit_id, attributes, hashes))
             except Exception:
                 logger.exception("experiment %s: a decision failed and became control", lane.fault.decision.experiment)
                 found.append(lane.fault)
@@ -76,43 +81,67 @@ class _RestingLane:
     def __init__(self, plan: Plan) -> None:
         self.fault = Ready(decisions.decide_with(plan, "", {}))
 
-    def pick(self, unit_id: str, attributes: Mapping[str, Any], buckets: Sequence[int]) -> Ready:
+    def pick(self, unit_id: str, attributes: Mapping[str, Any], hashes: Sequence[int]) -> Ready:
         """Return the one decision."""
         return self.fault
 
 
 class _RunningLane:
-    """A running experiment: the order of the checks is that of `decisions`."""
+    """A running experiment: the order of the checks is that of `decisions`; a bucket is worked out only when needed.
 
-    __slots__ = ("_control", "_filters", "_forced", "_is_shadowed", "_place", "_ranges", "_split", "_targets", "fault")
+    `_bounds` are the starts and ends of the ranges one after the other, `_by_gap` what a bucket between two of them
+    gets.
+    """
+
+    __slots__ = (
+        "_bounds",
+        "_by_gap",
+        "_control",
+        "_forced",
+        "_gates",
+        "_held_out",
+        "_holdouts",
+        "_is_shadowed",
+        "_place",
+        "_targets",
+        "fault",
+    )
 
     def __init__(self, plan: Plan, places: Mapping[str, int]) -> None:
         self.fault = Ready(decisions.control(plan, "ERROR"))
         self._control = Ready(decisions.control(plan, "STATIC"))
-        self._split = tuple(Ready(decisions.decision_of(plan, variant, "SPLIT")) for variant in plan.variants)
+        self._bounds, self._by_gap = _gaps(plan, self._control)
         self._forced = {
             unit: Ready(found) for unit, key in plan.forced.items() if (found := decisions.force(plan, key))
         }
-        self._filters: tuple[tuple[int, tuple[Range, ...]], ...] = tuple(
-            (places[item.seed], item.ranges) for item in plan.filters
-        )
-        self._place, self._ranges = places[plan.salt], plan.ranges
-        self._targets, self._is_shadowed = plan.targets, plan.is_shadowed
+        self._held_out = Ready(decisions.held_out(plan))
+        self._holdouts: Parts = tuple((places[item.seed], item.ranges) for item in plan.holdouts)
+        self._gates: Parts = tuple((places[item.seed], item.ranges) for item in plan.gates)
+        self._place, self._targets, self._is_shadowed = places[plan.salt], plan.targets, plan.is_shadowed
 
-    def pick(self, unit_id: str, attributes: Mapping[str, Any], buckets: Sequence[int]) -> Ready:
+    def pick(self, unit_id: str, attributes: Mapping[str, Any], hashes: Sequence[int]) -> Ready:
         """Return the visitor's decision."""
         if self._forced and (forced := self._forced.get(unit_id)):
             return forced
-        if self._is_shadowed or not self._is_eligible(attributes, buckets):
+        if self._is_shadowed:
             return self._control
-        position = choose_variant(self._ranges, buckets[self._place])
-        return self._control if position is None else self._split[position]
+        for place, ranges in self._holdouts:
+            if in_ranges(bucket_of_hash(hashes[place]), ranges):
+                return self._held_out
+        for place, ranges in self._gates:
+            if not in_ranges(bucket_of_hash(hashes[place]), ranges):
+                return self._control
+        if self._targets is not None and not self._targets(attributes):
+            return self._control
+        return self._by_gap[bisect_right(self._bounds, bucket_of_hash(hashes[self._place]))]
 
-    def _is_eligible(self, attributes: Mapping[str, Any], buckets: Sequence[int]) -> bool:
-        for place, ranges in self._filters:
-            if not in_ranges(buckets[place], ranges):
-                return False
-        return self._targets is None or self._targets(attributes)
+
+def _gaps(plan: Plan, control: Ready) -> tuple[list[int], list[Ready]]:
+    bounds, by_gap = list[int](), [control]
+    for (start, end), variant in sorted(zip(plan.ranges, plan.variants, strict=True), key=lambda pair: pair[0]):
+        bounds += (start, end)
+        by_gap += (Ready(decisions.decision_of(plan, variant, "SPLIT")), control)
+    return bounds, by_gap
 
 
 _held: tuple[Snapshot, Lineup] | None = None

@@ -1,6 +1,6 @@
 """Which variant this visitor gets: unit and context in, a decision out. First step of the walk.
 
-The order is fixed: forced list, holdout and exclusion filters, targeting, coverage, variant. Whatever goes wrong, the
+The order is fixed: forced list, holdout, exclusion group, targeting, coverage, variant. Whatever goes wrong, the
 answer is control and the visitor is not enrolled; nothing here raises, asks the database or waits.
 """
 
@@ -23,7 +23,8 @@ class Decision(NamedTuple):
 
     `bundle` is the offer as in the document, None for no offer; neither it nor `payload` may be changed, all requests
     share them. Only an enrolled visitor (reason SPLIT) may be exposed. `bucket` is in [0, 9999], None when the
-    decision did not get that far. `product_slug` names the page of the slot.
+    decision did not get that far. `product_slug` names the page of the slot. `is_holdout`: kept out of all variants on
+    purpose; the slot is recorded like an exposure, marked, and counts in no result.
     """
 
     experiment: str
@@ -36,6 +37,7 @@ class Decision(NamedTuple):
     document_version: int
     bucket: int | None
     product_slug: str = ""
+    is_holdout: bool = False
 
 
 def decide(
@@ -97,7 +99,11 @@ def force(plan: Plan, variant_key: str) -> Decision | None:
 def _decide_running(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> Decision:
     if plan.forced and (forced := plan.variant(plan.forced.get(unit_id))):
         return decision_of(plan, forced, "TARGETING_MATCH", None)
-    if plan.is_shadowed or not _is_eligible(plan, unit_id, context):
+    if plan.is_shadowed:
+        return control(plan, "STATIC")
+    if plan.holdouts and is_held_out(plan, unit_id):
+        return held_out(plan)
+    if not _is_eligible(plan, unit_id, context):
         return control(plan, "STATIC")
     unit_bucket = bucket(plan.salt, unit_id)
     position = choose_variant(plan.ranges, unit_bucket)
@@ -106,8 +112,18 @@ def _decide_running(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> Dec
     return decision_of(plan, plan.variants[position], "SPLIT", unit_bucket)
 
 
+def is_held_out(plan: Plan, unit_id: str) -> bool:
+    """Say whether a holdout keeps the visitor out of the experiment."""
+    return any(in_ranges(bucket(item.seed, unit_id), item.ranges) for item in plan.holdouts)
+
+
+def held_out(plan: Plan) -> Decision:
+    """Return the control for a visitor whom a holdout keeps out of all variants."""
+    return control(plan, "STATIC")._replace(is_holdout=True)
+
+
 def _is_eligible(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> bool:
-    if not all(in_ranges(bucket(item.seed, unit_id), item.ranges) for item in plan.filters):
+    if not all(in_ranges(bucket(item.seed, unit_id), item.ranges) for item in plan.gates):
         return False
     return plan.targets is None or plan.targets({**context, "id": unit_id})
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import connection
+from django.utils import timezone
 
 from catalog_experiments import publication, targeting
 from catalog_experiments.assignment import Range
@@ -218,6 +219,7 @@ class DocumentReader:
         self._is_failing = False
         self._snapshot: Snapshot | None = None
         self._confirmed_at = float("-inf")
+        self._lease_text: tuple[tuple[float, int], str] | None = None
         self.keys = KeyRing()
 
     def current(self) -> Snapshot | None:
@@ -242,6 +244,14 @@ class DocumentReader:
     def not_after(self, now: datetime) -> datetime:
         """Return when the lease of what is held ends, or ended. Needs a document that is held."""
         return now + timedelta(seconds=settings.STOREFRONT_STALE_SECONDS - self.age_seconds())
+
+    def not_after_text(self) -> str:
+        """Return the same as ISO 8601 text in UTC, to the second; worked out once for each look at the database."""
+        lease = (self._confirmed_at, settings.STOREFRONT_STALE_SECONDS)
+        held = self._lease_text
+        if held is None or held[0] != lease:
+            held = self._lease_text = (lease, self.not_after(timezone.now()).isoformat(timespec="seconds"))
+        return held[1]
 
     def start(self) -> None:
         """Start the daemon thread unless it runs; idempotent."""
@@ -306,6 +316,13 @@ _reader = DocumentReader()
 def reader() -> DocumentReader:
     """Return the reader of this process."""
     return _reader
+
+
+def install(held: DocumentReader) -> DocumentReader:
+    """Make this the reader of this process, one with a clock of its own for instance; the former one must not run."""
+    global _reader
+    _reader = held
+    return held
 
 
 def renew() -> None:

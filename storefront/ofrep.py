@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
-from typing import Any, NamedTuple
 
 import orjson
 from django.utils import timezone
@@ -19,14 +18,12 @@ from storefront.answers import Answer
 from storefront.bulk import decide_all
 from storefront.decisions import Decision, decide
 from storefront.document import flag_value, reader
-
-LONGEST_TARGETING_KEY = 150
-"""Characters of a unit's id; a longer one could not be reported as exposed."""
+from storefront.questions import LONGEST_UNIT_ID, Question
 
 _HEADERS = {
     "Content-Type": "application/json",
     "Cache-Control": "private, no-cache",
-    "Vary": "Authorization, X-API-Key",
+    "Vary": "Authorization, X-API-Key, Origin",
 }
 
 
@@ -40,13 +37,6 @@ class Refused(ValueError):
         self.details = details
 
 
-class Question(NamedTuple):
-    """Whom the request asks for: the unit's id, and its attributes for targeting."""
-
-    unit_id: str
-    context: Mapping[str, Any]
-
-
 def evaluate_one(key: str, body: bytes) -> Answer:
     """Answer for one flag: 200 with its value, 400 or 404 with an error code, 500 while no document is held."""
     try:
@@ -55,7 +45,7 @@ def evaluate_one(key: str, body: bytes) -> Answer:
         return _error(400, {"key": key, "errorCode": refused.code, "errorDetails": refused.details})
     is_fresh = reader().current() is not None
     if not is_fresh and reader().last_seen() is None:
-        return _unavailable()
+        return _unavailable({"key": key})
     decision = decide(question.unit_id, question.context, slug=key)
     if decision is None or not (is_fresh or decision.variant_key):
         return _error(
@@ -80,7 +70,7 @@ def evaluate_all(body: bytes) -> Answer:
     current = held.current()
     snapshot = current or held.last_seen()
     if snapshot is None:
-        return _unavailable()
+        return _unavailable({})
     write = stand_in if current is None else item
     flags = b",".join([ready.text(write) for ready in decide_all(question.unit_id, question.context)])
     not_after = held.not_after(timezone.now()).isoformat(timespec="seconds")
@@ -114,8 +104,8 @@ def _read_targeting_key(key: object) -> str:
         raise Refused("TARGETING_KEY_MISSING", "context.targetingKey is missing: send the visitor's id.")
     if isinstance(key, int | float) and not isinstance(key, bool):
         key = to_text(key)
-    if not isinstance(key, str) or len(key) > LONGEST_TARGETING_KEY or "\x00" in key:
-        wanted = f"a text of 1 to {LONGEST_TARGETING_KEY} characters"
+    if not isinstance(key, str) or len(key) > LONGEST_UNIT_ID or "\x00" in key:
+        wanted = f"a text of 1 to {LONGEST_UNIT_ID} characters"
         raise Refused("INVALID_CONTEXT", f"context.targetingKey must be {wanted}.")
     return key
 
@@ -135,6 +125,8 @@ def stand_in(decision: Decision) -> bytes:
 
 def _evaluation(decision: Decision, reason: str) -> bytes:
     metadata = {"experiment": decision.experiment, "inExperiment": decision.is_enrolled, "phase": decision.phase}
+    if decision.is_holdout:
+        metadata["inHoldout"] = True
     return orjson.dumps(
         {
             "key": decision.experiment,
@@ -150,6 +142,7 @@ def _error(status: int, problem: Mapping[str, str]) -> Answer:
     return Answer(status, orjson.dumps(problem), _HEADERS)
 
 
-def _unavailable() -> Answer:
-    # Under 500 the clients keep what they have, or use the page's own content.
-    return _error(500, {"errorDetails": "No experiments are known yet; ask again in a second."})
+def _unavailable(named: Mapping[str, str]) -> Answer:
+    # The protocol wants the details only; clients call a 500 without a code unexpected.
+    details = "No experiments are known yet; ask again in a second."
+    return _error(500, {**named, "errorCode": "GENERAL", "errorDetails": details})

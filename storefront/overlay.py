@@ -1,7 +1,7 @@
 """The staff overlay of a product page: which experiments touch it, why this visitor sees this, and how it goes.
 
 Shown to staff, or to whoever opened a signed link; shoppers get none of it, not even in the page source. Whoever sees
-it is never counted, and may force a variant for the session.
+it is never counted, and may force a variant for the session. A force link shows one variant without the panel.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from storefront.visitors import Visitor
 
 SOURCE = "catalog-experiment-service"
 LINK_VALID_FOR = dt.timedelta(hours=8)
+FORCED_FOR = dt.timedelta(hours=24)
+"""How long a browser stays uncounted after it opened a force link."""
+
 SALT = "storefront.overlay"
 WORDS = {
     "min_acceptance_rate": "fewer take the offer than the limit allows",
@@ -30,15 +33,20 @@ WORDS = {
     "max_drop_vs_control": "fewer buy than with the control, beyond the limit",
 }
 UNTIL, FORCED, HIDDEN = "overlay_until", "overlay_forced", "overlay_hidden"  # keys of the session
+UNCOUNTED_UNTIL = "forced_until"
 
 
 @dataclass(frozen=True)
 class Access:
-    """The right to see the overlay. `valid_until` is None for staff; `forced` maps experiment slug to variant key."""
+    """Somebody who is not counted. `valid_until` is None for staff; `forced` maps experiment slug to variant key.
+
+    Who came by a force link alone may not inspect: there is no panel, and no other variant to choose.
+    """
 
     valid_until: dt.datetime | None
     forced: Mapping[str, str]
     is_hidden: bool
+    may_inspect: bool = True
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ class Overlay:
     choices: tuple[Choice, ...]
     valid_until: dt.datetime | None
     link_token: str
+    force_token: str
     is_forced: bool
     source: str = SOURCE
 
@@ -96,11 +105,14 @@ class Overlay:
 def access_of(request: HttpRequest, *, now: dt.datetime) -> Access | None:
     """Return the right of whoever asks, or None for a shopper."""
     session = request.session
-    until = dt.datetime.fromisoformat(session[UNTIL]) if UNTIL in session else None
-    is_staff = bool(request.user.is_active and request.user.is_staff)
-    if not is_staff and (until is None or until <= now):
-        return None
-    return Access(None if is_staff else until, session.get(FORCED, {}), session.get(HIDDEN, False))
+    forced, is_hidden = session.get(FORCED, {}), session.get(HIDDEN, False)
+    if request.user.is_active and request.user.is_staff:
+        return Access(None, forced, is_hidden)
+    if (until := _moment(session.get(UNTIL))) and until > now:
+        return Access(until, forced, is_hidden)
+    if (until := _moment(session.get(UNCOUNTED_UNTIL))) and until > now:
+        return Access(until, forced, is_hidden=True, may_inspect=False)
+    return None
 
 
 def sign_link(forced: Mapping[str, str]) -> str:
@@ -118,6 +130,16 @@ def open_link(request: HttpRequest, token: str) -> bool:
     request.session[UNTIL] = (signed_at + LINK_VALID_FOR).isoformat()
     request.session[FORCED] = link["forced"]
     request.session[HIDDEN] = False
+    return True
+
+
+def open_force_link(request: HttpRequest, token: str, *, now: dt.datetime) -> bool:
+    """Show whoever opened a force link its variant in this session; False when the link is forged or too old."""
+    link = publication.read_force_link(token)
+    if link is None:
+        return False
+    force(request, link.experiment, link.variant_key)
+    request.session[UNCOUNTED_UNTIL] = (now + FORCED_FOR).isoformat()
     return True
 
 
@@ -160,6 +182,7 @@ def build_overlay(product: Product, slot: Slot, access: Access, *, now: dt.datet
         choices=_choices(plan, slot.decision),
         valid_until=access.valid_until,
         link_token=sign_link(access.forced),
+        force_token=_force_token(slot.decision),
         is_forced=bool(slot.decision and access.forced.get(slot.decision.experiment)),
     )
 
@@ -266,6 +289,16 @@ def _choices(plan: document.Plan | None, decision: Decision | None) -> tuple[Cho
         return ()
     shown = decision.variant_key if decision and decision.experiment == plan.slug else ""
     return tuple(Choice(item.key, item.key.replace("-", " ").capitalize(), item.key == shown) for item in plan.variants)
+
+
+def _force_token(decision: Decision | None) -> str:
+    if decision is None or not decision.experiment:
+        return ""
+    return publication.sign_force_link(decision.experiment, decision.variant_key)
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    return dt.datetime.fromisoformat(text) if text else None
 
 
 def _plan_of(product: Product) -> document.Plan | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Hashable
 from itertools import count
 from typing import NamedTuple
 
@@ -39,10 +40,10 @@ class RateLimiter:
 
     def __init__(self) -> None:
         self._window = -1
-        self._counters: dict[str, count[int]] = {}
+        self._counters: dict[Hashable, count[int]] = {}
 
-    def take(self, name: str) -> Allowance | None:
-        """Count one request of the key called `name`; None when STOREFRONT_RATE_LIMIT is 0, for no limit."""
+    def take(self, key: Hashable) -> Allowance | None:
+        """Count one request of a key; None when STOREFRONT_RATE_LIMIT is 0, for no limit."""
         limit: int = settings.STOREFRONT_RATE_LIMIT
         if limit <= 0:
             return None
@@ -52,5 +53,5 @@ class RateLimiter:
             # Threads that meet a new window together may lose a count or two of it.
             self._window, self._counters = window, {}
         # `next` of a counter is one step of the interpreter, so that no lock is needed.
-        used = next(self._counters.setdefault(name, count(1)))
+        used = next(self._counters.setdefault(key, count(1)))
         return Allowance(limit, limit - used, math.ceil((window + 1) * WINDOW_SECONDS - now))

@@ -43,6 +43,8 @@ def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
     now = timezone.now()
     if "overlay" in request.GET:
         return _open_overlay(request, product)
+    if "force" in request.GET:
+        return _open_force_link(request, product, now)
     visitor = visitor_of(request)
     access = overlay.access_of(request, now=now)
     decision = _decide(product, visitor, access)
@@ -53,7 +55,8 @@ def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "stamp": offers.stamp_page(product, slot, visitor.id),
         "arrives_on": arrival_date(timezone.localdate(now)),
         "overlay": _overlay(product, slot, access, now),
-        "overlay_is_hidden": access is not None and access.is_hidden,
+        "overlay_is_hidden": access is not None and access.is_hidden and access.may_inspect,
+        "is_forced_visit": access is not None and not access.may_inspect,
     }
     page = _page(request, visitor, "product", context)
     if access is None and request.method == "GET" and not is_prefetch(request):
@@ -124,7 +127,8 @@ def order_detail(request: HttpRequest, reference: str) -> HttpResponse:
 @require_POST
 def overlay_force(request: HttpRequest) -> HttpResponse:
     """Show somebody with access another variant for the session, or hide and show the panel."""
-    if overlay.access_of(request, now=timezone.now()) is None:
+    access = overlay.access_of(request, now=timezone.now())
+    if access is None or not access.may_inspect:
         raise Http404("No such page.")
     if "hidden" in request.POST:
         overlay.hide(request, is_hidden=request.POST["hidden"] == "1")
@@ -157,7 +161,7 @@ def _decide(product: Product, visitor: Visitor, access: overlay.Access | None) -
 
 def _exposure(decision: Decision | None, visitor: Visitor, now: dt.datetime) -> intake.ExposureEvent | None:
     # By the decision alone, before anything of the offer is looked at: what a broken variant shows counts as well.
-    if decision is None or not decision.is_enrolled:
+    if decision is None or not (decision.is_enrolled or decision.is_holdout):
         return None
     return intake.ExposureEvent(
         experiment=decision.experiment,
@@ -165,6 +169,7 @@ def _exposure(decision: Decision | None, visitor: Visitor, now: dt.datetime) -> 
         variant_key=decision.variant_key,
         exposed_at=now,
         phase=decision.phase,
+        is_holdout=decision.is_holdout,
     )
 
 
@@ -184,6 +189,13 @@ def _open_overlay(request: HttpRequest, product: Product) -> HttpResponse:
     # The token goes from the address into the session, so that it does not travel on in links and logs.
     if not overlay.open_link(request, request.GET["overlay"]):
         messages.warning(request, "This staff link is no longer valid.")
+    return redirect("storefront:product", slug=product.slug)
+
+
+def _open_force_link(request: HttpRequest, product: Product, now: dt.datetime) -> HttpResponse:
+    # As above: the session remembers, not the address.
+    if not overlay.open_force_link(request, request.GET["force"], now=now):
+        messages.warning(request, "This link to a variant is no longer valid.")
     return redirect("storefront:product", slug=product.slug)
 
 

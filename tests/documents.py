@@ -97,5 +97,5 @@ def said_by_block(said: str) -> dict[int, str]:
 def missing_lines(expected: str, said: str) -> list[str]:
     """Return the lines of an `output` block that were not said; `...` stands for anything within a line."""
     lines = [line.strip() for line in expected.splitlines() if line.strip() not in ("", "...")]
-    wanted = {line: ".*".join(map(re.escape, line.split("..."))) for line in lines}
+    wanted = {line: ".*".join(map(re.escape, re.split(r" ?\.\.\. ?", line))) for line in lines}
     return [line for line, pattern in wanted.items() if not re.search(pattern, said)]

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from catalog_experiments.admin.cards import build_card
 from catalog_experiments.admin.drafts import clone_page, edit_page, new_page
+from catalog_experiments.admin.force_links import force_links
 from catalog_experiments.admin.overview import (
     PAGE_SIZE,
     VIEWS,
@@ -70,6 +71,7 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
         days=daily,
         verbs=offered_verbs(request, experiment),
         timeline=timeline(experiment),
+        force_links=force_links(experiment),
     )
 
 

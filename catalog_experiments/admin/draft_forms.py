@@ -55,6 +55,28 @@ class ExperimentForm(forms.Form):
     coverage_percent = forms.FloatField(
         label="Share of visitors, %", initial=100, min_value=0, max_value=100, help_text="The rest sees the control."
     )
+    exclusion_group = forms.CharField(
+        max_length=150,
+        required=False,
+        widget=forms.TextInput(attrs={"list": "exclusion-groups"}),
+        help_text="Experiments of one group never meet the same visitor. Blank: none.",
+    )
+    exclusion_start = forms.IntegerField(
+        label="Group range from",
+        initial=0,
+        min_value=0,
+        max_value=9_999,
+        required=False,
+        help_text="Of the group's 10,000 buckets, the first.",
+    )
+    exclusion_end = forms.IntegerField(
+        label="Group range to",
+        initial=10_000,
+        min_value=1,
+        max_value=10_000,
+        required=False,
+        help_text="The first bucket that is not taken any more.",
+    )
     planned_sample_size = forms.IntegerField(
         label="Planned sample",
         required=False,

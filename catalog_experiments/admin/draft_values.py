@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from catalog_experiments.assignment import BUCKETS
 from catalog_experiments.drafting.specification import ExperimentChanges, ExperimentSpec, VariantSpec
 
 _RATES = {
@@ -44,6 +45,9 @@ def initial_from(spec: ExperimentSpec, lock_version: int) -> dict[str, Any]:
         "sample_size_guardrail": spec.sample_size_guardrail,
         "coverage_percent": spec.coverage / 100,
         "planned_sample_size": spec.planned_sample_size,
+        "exclusion_group": spec.exclusion_group or "",
+        "exclusion_start": spec.exclusion_start,
+        "exclusion_end": spec.exclusion_end,
         "other_guardrails": {
             name: value for name, value in spec.guardrail_config.items() if name not in _RATES.values()
         },
@@ -71,8 +75,18 @@ def _values(form: Any, variants: Any, kept: Mapping[str, Any]) -> dict[str, Any]
         "sample_size_guardrail": cleaned["sample_size_guardrail"],
         "coverage": round(100 * cleaned["coverage_percent"]),
         "planned_sample_size": cleaned["planned_sample_size"],
+        **_exclusion(cleaned),
         "guardrail_config": {**kept, **bounds},
         "variants": tuple(_variants(variants)),
+    }
+
+
+def _exclusion(cleaned: Mapping[str, Any]) -> dict[str, Any]:
+    start, end = cleaned["exclusion_start"], cleaned["exclusion_end"]
+    return {
+        "exclusion_group": cleaned["exclusion_group"] or None,
+        "exclusion_start": 0 if start is None else start,
+        "exclusion_end": BUCKETS if end is None else end,
     }
 
 

@@ -16,7 +16,7 @@ from catalog_experiments.admin.verbs import refusal_sentence
 from catalog_experiments.drafting import DuplicateSlug, InvalidExperiment
 from catalog_experiments.drafting.specification import wanted_spec
 from catalog_experiments.lifecycle import IllegalMove, StaleVersion
-from catalog_experiments.models import Bundle, Experiment
+from catalog_experiments.models import Bundle, ExclusionGroup, Experiment
 
 
 @requires("add_experiment")
@@ -103,5 +103,6 @@ def _show_form(
         form=form,
         variants=variants,
         bundles=bundles,
+        groups=ExclusionGroup.objects.all(),
         experiment=experiment,
     )

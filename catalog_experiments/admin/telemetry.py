@@ -19,7 +19,7 @@ from catalog_experiments.models import (
 class ExposureAdmin(ReadOnlyAdmin):
     """Who met which variant; units are keyed digests. Rows have no page of their own: no index serves their id."""
 
-    list_display = ("unit", "experiment", "phase", "variant_key", "exposed_at", "is_mixed", "is_fault")
+    list_display = ("unit", "experiment", "phase", "variant_key", "exposed_at", "is_mixed", "is_fault", "is_holdout")
     list_filter = ("is_mixed", "is_fault", "is_merged", "is_holdout")
     list_display_links = None
     list_select_related = ("experiment", "phase__experiment")

@@ -14,12 +14,12 @@ import orjson
 from catalog_experiments.aggregation import cursors
 from catalog_experiments.aggregation.cursors import Watermark
 from catalog_experiments.aggregation.scope import (
-    ARMS,
     ELIGIBLE,
     EXPOSURE_OF_UNIT,
     EXPOSURES_OF_SPAN,
     EXPOSURES_RECORDED_SINCE,
     NEWS,
+    OFFERED,
     SPANS,
     Scope,
     fetch,
@@ -85,9 +85,9 @@ purchases AS MATERIALIZED (
     JOIN catalog_checkout_orders placed ON placed.unit = member.unit AND placed.status IN {ELIGIBLE}
         AND placed.placed_at >= member.exposed_at AND placed.placed_at < member.window_end
         AND placed.placed_at >= %(first_at)s::timestamptz AND placed.placed_at < %(orders_to)s::timestamptz
-    LEFT JOIN arms arm ON arm.phase_id = member.phase_id AND arm.variant_key = member.variant_key
+    LEFT JOIN offered offer ON offer.phase_id = member.phase_id AND offer.variant_key = member.variant_key
     LEFT JOIN catalog_bundle_order_outcomes outcome
-        ON outcome.order_id = placed.id AND outcome.bundle_id = arm.bundle_id
+        ON outcome.order_id = placed.id AND outcome.bundle_id = offer.bundle_id
     GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 ),
 buyers AS (
@@ -178,8 +178,8 @@ emptied AS (
 )
 SELECT count(DISTINCT (phase_id, cohort_date)) FROM cells"""
 
-SUM_WHOLE = f"WITH {SPANS},{ARMS},{MEMBERS.format(only='')},{SUMMED},{STORE.format(only='')}"
-SUM_TOUCHED = f"WITH {SPANS},{ARMS},{TOUCHED},{MEMBERS.format(only=ONLY_TOUCHED)},{SUMMED}," + STORE.format(
+SUM_WHOLE = f"WITH {SPANS},{OFFERED},{MEMBERS.format(only='')},{SUMMED},{STORE.format(only='')}"
+SUM_TOUCHED = f"WITH {SPANS},{OFFERED},{TOUCHED},{MEMBERS.format(only=ONLY_TOUCHED)},{SUMMED}," + STORE.format(
     only="AND (kept.phase_id, kept.cohort_date) IN (SELECT phase_id, cohort_date FROM touched)"
 )
 

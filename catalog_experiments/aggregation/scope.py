@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
-"""Which phases a statement counts, and how: handed to SQL as two small relations, spans and arms."""
+"""Which phases a statement counts, and how: handed to SQL as two small relations, spans and offered."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ spans AS MATERIALIZED (
         attribution interval, since timestamptz, currency text, revenue_cap bigint, margin_cap bigint))"""
 
 # One row per variant of a phase; `bundle_id` is null for a variant that offers nothing.
-ARMS = """
-arms AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(arms)s::jsonb) AS arm(phase_id uuid, variant_key text, bundle_id uuid))"""
+OFFERED = """
+offered AS MATERIALIZED (
+    SELECT * FROM jsonb_to_recordset(%(offered)s::jsonb) AS offer(phase_id uuid, variant_key text, bundle_id uuid))"""
 
 # Which exposures count, whole spans of them; the lists and bounds let the planner leave the rest alone.
 COUNTS = "NOT (exposure.is_mixed OR exposure.is_fault OR exposure.is_merged OR exposure.is_holdout)"
@@ -96,7 +96,7 @@ class Scope:
             "last_at": FOREVER,
             "orders_to": FOREVER,
             "spans": orjson.dumps([row for phase in self.phases for row in self._span_rows(phase)]).decode(),
-            "arms": orjson.dumps(_arm_rows(self.phases)).decode(),
+            "offered": orjson.dumps(_arm_rows(self.phases)).decode(),
         }
 
     def _span_rows(self, phase: Phase) -> list[dict[str, Any]]:

@@ -12,13 +12,13 @@ import orjson
 from catalog_experiments.aggregation import cursors
 from catalog_experiments.aggregation.cursors import Watermark
 from catalog_experiments.aggregation.scope import (
-    ARMS,
     ELIGIBLE,
     ELIGIBLE_BEFORE_CANCELLATIONS,
     EXPOSURE_OF_UNIT,
     EXPOSURES_OF_SPAN,
     EXPOSURES_RECORDED_SINCE,
     NEWS,
+    OFFERED,
     SPANS,
     Scope,
     fetch,
@@ -37,8 +37,8 @@ changed AS MATERIALIZED (
            news.placed_at, news.order_ref
     FROM news
     CROSS JOIN LATERAL (
-        SELECT DISTINCT arm.phase_id
-        FROM catalog_bundle_order_outcomes outcome JOIN arms arm ON arm.bundle_id = outcome.bundle_id
+        SELECT DISTINCT offer.phase_id
+        FROM catalog_bundle_order_outcomes outcome JOIN offered offer ON offer.bundle_id = outcome.bundle_id
         WHERE outcome.order_id = news.id
     ) anchored
     JOIN spans span ON span.phase_id = anchored.phase_id AND news.revised_at >= span.since
@@ -55,8 +55,8 @@ moved AS (
         WHERE kept.unit = changed.unit AND kept.revised_at < changed.since AND kept.status IN {ELIGIBLE}
             AND kept.placed_at >= changed.exposed_at AND kept.placed_at < changed.window_end
             AND EXISTS (
-                SELECT 1 FROM catalog_bundle_order_outcomes outcome JOIN arms arm ON arm.bundle_id = outcome.bundle_id
-                WHERE outcome.order_id = kept.id AND arm.phase_id = changed.phase_id)
+                SELECT 1 FROM catalog_bundle_order_outcomes outcome JOIN offered offer ON offer.bundle_id = outcome.bundle_id
+                WHERE outcome.order_id = kept.id AND offer.phase_id = changed.phase_id)
         ORDER BY kept.placed_at, kept.order_ref COLLATE "C" LIMIT 1
     ) steady ON true
     CROSS JOIN LATERAL (
@@ -70,7 +70,7 @@ moved AS (
 
 # An exposure that is new, earlier or no longer counted may move any outcome of its unit from then on.
 FIND_AFFECTED = f"""
-WITH {SPANS},{ARMS},{NEWS},{CHANGED},
+WITH {SPANS},{OFFERED},{NEWS},{CHANGED},
 ends AS (SELECT phase_id, max(served_to) AS served_to FROM spans GROUP BY phase_id),
 met AS MATERIALIZED (
     SELECT DISTINCT span.phase_id, exposure.unit, exposure.exposed_at
@@ -91,7 +91,7 @@ CROSS JOIN LATERAL (
 OUTCOME_COLUMNS = """
     exposure.experiment_id, exposure.phase_id, exposure.unit, exposure.variant_key, placed.placed_at, placed.order_ref,
     placed.status <> 'cancelled' AS is_net,
-    bool_or(outcome.accepted AND arm.variant_key = exposure.variant_key) AS accepted"""
+    bool_or(outcome.accepted AND offer.variant_key = exposure.variant_key) AS accepted"""
 ORDERS_OF_EXPOSURE = f"""catalog_checkout_orders placed
     ON placed.unit = exposure.unit AND placed.placed_at >= exposure.exposed_at AND placed.placed_at < {WINDOW_END}
     AND placed.status IN {ELIGIBLE_BEFORE_CANCELLATIONS}"""
@@ -103,7 +103,7 @@ eligible AS MATERIALIZED (
     JOIN {EXPOSURES_OF_SPAN}
     JOIN {ORDERS_OF_EXPOSURE} AND placed.placed_at >= %(first_at)s::timestamptz
     JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
-    JOIN arms arm ON arm.phase_id = exposure.phase_id AND arm.bundle_id = outcome.bundle_id
+    JOIN offered offer ON offer.phase_id = exposure.phase_id AND offer.bundle_id = outcome.bundle_id
     GROUP BY 1, 2, 3, 4, 5, 6, 7
 )"""
 
@@ -122,7 +122,7 @@ wanted AS MATERIALIZED (
     ) placed
     CROSS JOIN LATERAL (
         SELECT 1 FROM catalog_bundle_order_outcomes outcome
-        JOIN arms arm ON arm.bundle_id = outcome.bundle_id AND arm.phase_id = affected.phase_id
+        JOIN offered offer ON offer.bundle_id = outcome.bundle_id AND offer.phase_id = affected.phase_id
         WHERE outcome.order_id = placed.id LIMIT 1
     ) anchored
 ),
@@ -135,7 +135,7 @@ eligible AS MATERIALIZED (
         CROSS JOIN {EXPOSURE_OF_UNIT.format(unit="wanted.unit")}
         JOIN {ORDERS_OF_EXPOSURE}
         JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
-        JOIN arms arm ON arm.phase_id = exposure.phase_id AND arm.bundle_id = outcome.bundle_id
+        JOIN offered offer ON offer.phase_id = exposure.phase_id AND offer.bundle_id = outcome.bundle_id
         WHERE span.phase_id = wanted.phase_id
         GROUP BY 1, 2, 3, 4, 5, 6, 7 OFFSET 0
     ) own
@@ -150,7 +150,7 @@ firsts AS (
      ORDER BY phase_id, unit, placed_at, order_ref COLLATE "C")
 )"""
 
-FIRST_OUTCOMES = f"{SPANS},{ARMS},{ALL_ELIGIBLE},{FIRSTS}"
+FIRST_OUTCOMES = f"{SPANS},{OFFERED},{ALL_ELIGIBLE},{FIRSTS}"
 """The relations that end in `firsts`: each unit's first eligible order, once net and once gross."""
 
 CELLS = f"""
@@ -184,7 +184,7 @@ SELECT count(*) FROM cells"""
 
 COUNT_WHOLE = f"WITH {FIRST_OUTCOMES},{CELLS.format(only='')},{STORE.format(only='')}"
 COUNT_AFFECTED = (
-    f"WITH {SPANS},{ARMS},{AFFECTED_ELIGIBLE},{FIRSTS},"
+    f"WITH {SPANS},{OFFERED},{AFFECTED_ELIGIBLE},{FIRSTS},"
     + CELLS.format(only="WHERE (phase_id, hour_at) IN (SELECT phase_id, hour_at FROM affected)")
     + ","
     + STORE.format(only="AND (kept.phase_id, kept.outcome_hour_at) IN (SELECT phase_id, hour_at FROM affected)")

@@ -25,7 +25,7 @@ from catalog_experiments.stats.effects import Estimate, Interval, lift_by_invers
 from catalog_experiments.stats.moments import VariantMoments
 
 NO_METRICS = "awaiting telemetry"
-NO_COMPLETE_UNITS = "no unit has completed its window yet"
+IMMATURE = "to date, immature: no visitor's window is over yet"
 DIFFERENT_BUYERS = (
     "different buyers: {name} also changes how many visitors buy, so its acceptance lift compares unlike people"
 )
@@ -91,7 +91,7 @@ def analyze(experiment: Experiment, *, now: datetime) -> Report:
 def analyze_many(experiments: Iterable[Experiment], *, now: datetime) -> dict[uuid.UUID, Report]:
     """Return the reports by experiment id, in a constant number of queries for any number of experiments."""
     wanted = list(experiments)
-    telemetry = load_telemetry(wanted)
+    telemetry = load_telemetry(wanted, now=now)
     return {
         experiment.pk: _report(experiment, telemetry[experiment.current_phase_id], now)
         if experiment.current_phase_id
@@ -185,9 +185,9 @@ def _acceptance_lift(telemetry: PhaseTelemetry, row: VariantMetric | None, look:
 def _metric_reports(telemetry: PhaseTelemetry, key: str, look: Look, *, is_control: bool) -> Iterable[MetricReport]:
     control_key = _control_key(telemetry)
     for metric in MomentMetric.values:
-        if (key, metric) not in telemetry.moments:
+        if (key, metric) not in telemetry.to_date:
             continue
-        pair = (_moments(telemetry, key, metric), _moments(telemetry, control_key, metric))
+        pair = _pair(telemetry, metric, key, control_key)
         shortfall = _shortfall(telemetry, metric, pair, (key, control_key))
         yield describe(metric, pair[0], shortfall) if is_control else compare(metric, *pair, look, shortfall)
 
@@ -195,11 +195,17 @@ def _metric_reports(telemetry: PhaseTelemetry, key: str, look: Look, *, is_contr
 def _shortfall(
     telemetry: PhaseTelemetry, metric: str, pair: tuple[VariantMoments, VariantMoments], keys: Sequence[str]
 ) -> str:
-    if not pair[0].n:
-        return NO_COMPLETE_UNITS
+    if not _moments(telemetry, keys[0], metric).n:
+        return IMMATURE
     if metric in MONEY:
         return shortfall_of_money(pair, [_moments(telemetry, key, MomentMetric.CONVERSION) for key in keys])
     return shortfall_of_rates(pair)
+
+
+def _pair(telemetry: PhaseTelemetry, metric: str, key: str, control_key: str) -> tuple[VariantMoments, VariantMoments]:
+    """Return the complete units' moments of variant and control, or those to date while nobody is complete."""
+    pool = telemetry.moments if _moments(telemetry, key, metric).n else telemetry.to_date
+    return pool.get((key, metric), VariantMoments()), pool.get((control_key, metric), VariantMoments())
 
 
 def _notes(telemetry: PhaseTelemetry, variants: Sequence[VariantReport]) -> tuple[str, ...]:

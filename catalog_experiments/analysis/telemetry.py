@@ -6,7 +6,8 @@ import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
+from typing import Any
 
 from django.db.models import Sum
 
@@ -21,13 +22,14 @@ MomentKey = tuple[str, str]
 class PhaseTelemetry:
     """Everything measured in one phase: per variant key its newest metric row, per metric its pooled moments.
 
-    `exposed_by_day` holds the cumulative exposed units of each variant key by UTC day. `currencies` are those of the
-    money moments; only the phase's own currency is pooled.
+    `moments` are those of complete cohort days, `to_date` of all days. `exposed_by_day` holds the cumulative exposed
+    units of each variant key by UTC day. `currencies` are those of the money moments; only the phase's own is pooled.
     """
 
     phase: Phase
     metrics: Mapping[str, VariantMetric] = field(default_factory=dict)
     moments: Mapping[MomentKey, VariantMoments] = field(default_factory=dict)
+    to_date: Mapping[MomentKey, VariantMoments] = field(default_factory=dict)
     exposed_by_day: Mapping[date, Mapping[str, int]] = field(default_factory=dict)
     currencies: frozenset[str] = frozenset()
 
@@ -46,16 +48,27 @@ def latest_metrics(experiments: Iterable[Experiment]) -> dict[uuid.UUID, Variant
     return {row.variant_id: row for row in rows}
 
 
-def load_telemetry(experiments: Sequence[Experiment]) -> dict[uuid.UUID, PhaseTelemetry]:
-    """Return the telemetry of every current phase by phase id; four queries, however many experiments."""
+def load_telemetry(experiments: Sequence[Experiment], *, now: datetime) -> dict[uuid.UUID, PhaseTelemetry]:
+    """Return the telemetry of every current phase by phase id; four queries, however many experiments.
+
+    A cohort day is complete as of the newest watermark of the metric rows, or `now` when there is none.
+    """
     phases = Phase.objects.in_bulk(_phase_ids(experiments))
     metrics: dict[uuid.UUID, dict[str, VariantMetric]] = defaultdict(dict)
     for row in latest_metrics(experiments).values():
         metrics[row.phase_id][row.variant.key] = row
-    moments, currencies = _pooled_moments(phases)
+    watermark_at = max((row.watermark_at for rows in metrics.values() for row in rows.values()), default=now)
+    pools = _pooled_moments(phases, watermark_at)
     exposed = _exposed_by_day(phases)
     return {
-        key: PhaseTelemetry(phase, metrics[key], moments[key], exposed[key], frozenset(currencies[key]))
+        key: PhaseTelemetry(
+            phase=phase,
+            metrics=metrics[key],
+            moments=pools[key].complete,
+            to_date=pools[key].to_date,
+            exposed_by_day=exposed[key],
+            currencies=frozenset(pools[key].currencies),
+        )
         for key, phase in phases.items()
     }
 
@@ -64,22 +77,38 @@ def _phase_ids(experiments: Iterable[Experiment]) -> list[uuid.UUID]:
     return [experiment.current_phase_id for experiment in experiments if experiment.current_phase_id]
 
 
-def _pooled_moments(
-    phases: Mapping[uuid.UUID, Phase],
-) -> tuple[dict[uuid.UUID, dict[MomentKey, VariantMoments]], dict[uuid.UUID, set[str]]]:
-    pooled: dict[uuid.UUID, dict[MomentKey, VariantMoments]] = defaultdict(dict)
-    currencies: dict[uuid.UUID, set[str]] = defaultdict(set)
+@dataclass
+class _Pool:
+    complete: dict[MomentKey, VariantMoments] = field(default_factory=dict)
+    to_date: dict[MomentKey, VariantMoments] = field(default_factory=dict)
+    currencies: set[str] = field(default_factory=set)
+
+
+def _pooled_moments(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[uuid.UUID, _Pool]:
+    pools: dict[uuid.UUID, _Pool] = defaultdict(_Pool)
     experiments = [phase.experiment_id for phase in phases.values()]  # leads the index
+    is_complete = Moment.objects.is_complete(watermark_at)
+    sums = {f"all_{name}": Sum(name) for name in _SUMMED}
+    sums |= {f"complete_{name}": Sum(name, filter=is_complete, default=0) for name in _SUMMED}
     rows = (
         Moment.objects.filter(experiment__in=experiments, phase__in=phases, segment="")
-        .values_list("phase_id", "variant_key", "metric", "currency")
-        .annotate(Sum("n"), Sum("total"), Sum("total_squares"))
+        .values("phase_id", "variant_key", "metric", "currency")
+        .annotate(**sums)
     )
-    for phase_id, variant_key, metric, currency, n, total, total_squares in rows:
-        currencies[phase_id] |= {currency} - {""}
-        if currency in ("", phases[phase_id].currency):
-            pooled[phase_id][variant_key, metric] = VariantMoments(int(n), int(total), int(total_squares))
-    return pooled, currencies
+    for row in rows:
+        pool, key = pools[row["phase_id"]], (row["variant_key"], row["metric"])
+        pool.currencies |= {row["currency"]} - {""}
+        if row["currency"] in ("", phases[row["phase_id"]].currency):
+            pool.to_date[key] = _moments_of(row, "all")
+            pool.complete[key] = _moments_of(row, "complete")
+    return pools
+
+
+_SUMMED = ("n", "total", "total_squares")
+
+
+def _moments_of(row: Mapping[str, Any], kind: str) -> VariantMoments:
+    return VariantMoments(*(int(row[f"{kind}_{name}"]) for name in _SUMMED))
 
 
 def _exposed_by_day(phases: Mapping[uuid.UUID, Phase]) -> dict[uuid.UUID, dict[date, dict[str, int]]]:

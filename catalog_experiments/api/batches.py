@@ -11,7 +11,7 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from catalog_experiments.api.serializers.fields import read_instant
 from catalog_experiments.api.serializers.intake import MAX_BATCH, OUTCOMES
-from catalog_experiments.intake import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine
+from catalog_experiments.intake import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine, Refused, reader_of
 
 Event = TypeVar("Event")
 
@@ -49,7 +49,8 @@ class Shape:
         return dict(item)
 
 
-EXPOSURE = Shape.of(ExposureEvent, "the item")
+_exposure = Shape.of(ExposureEvent, "the item")
+EXPOSURE = Shape("the item", _exposure.known - {"customer_id", "variant_position"}, _exposure.required)
 ORDER = Shape.of(OrderEvent, "the item")
 LINE = Shape.of(OrderLine, "each of lines")
 _taken = Shape.of(OfferTaken, "each of offers")
@@ -103,6 +104,8 @@ def read_batch(body: object, name: str, read: Callable[[object], Event]) -> Batc
             places.append(index)
         except InvalidItem as invalid:
             refused.append(ItemResult(index, "rejected", invalid.code, str(invalid)))
+        except Refused as foreign:
+            refused.append(foreign.result(index))
     return Batch(tuple(events), tuple(places), tuple(refused))
 
 
@@ -120,17 +123,31 @@ def _items(body: object, name: str) -> list[object]:
     return items
 
 
+def exposure_list(body: object) -> object:
+    """Return the body as a list of exposures: another tool's single event, or its batch, is put into our form."""
+    if reader_of(body):
+        return {"exposures": [body]}
+    if isinstance(body, dict) and isinstance(body.get("batch"), list) and "exposures" not in body:
+        return {"exposures": body["batch"]}
+    return body
+
+
 def read_exposure(item: object) -> ExposureEvent:
-    """Read one exposure.
+    """Read one exposure, in our form or in another tool's.
 
     Raises:
         InvalidItem: naming the field and what it must be.
+        Refused: another tool's event that is none, or cannot be read.
     """
+    if isinstance(item, dict) and (read := reader_of(item)):
+        return read(item)
     values = EXPOSURE.read(item)
     _read_times(values, "exposed_at")
     phase = values.get("phase")
     if phase is not None and type(phase) is not int:
         raise InvalidItem("invalid", "phase", "must be the number of a phase, without quotes.")
+    if not isinstance(values.get("is_holdout", False), bool):
+        raise InvalidItem("invalid", "is_holdout", "must be true or false.")
     return ExposureEvent(**values)
 
 

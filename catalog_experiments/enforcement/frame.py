@@ -98,7 +98,7 @@ def load_frames(experiments: Sequence[Experiment], *, watermark_at: datetime) ->
     with _snapshot():
         phases = Phase.objects.in_bulk([own.current_phase_id for own in experiments if own.current_phase_id])
         tallies, gross = _tallies(phases, watermark_at)
-        harm = _harm(phases)
+        harm = _harm(phases, watermark_at)
         previous = newest_evaluations(phases)
         exposures = _exposures(phases, previous)
         metrics = _metrics(experiments)
@@ -170,11 +170,12 @@ def _first_kept(phase: Phase, clock: BlockClock) -> int:
     return 0 if phase.bounds.get("pause_rule") == "persistent" else clock.first_kept_hour
 
 
-def _harm(phases: Mapping[uuid.UUID, Phase]) -> dict[uuid.UUID, dict[str, VariantMoments]]:
+def _harm(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[uuid.UUID, dict[str, VariantMoments]]:
     moments: dict[uuid.UUID, dict[str, VariantMoments]] = defaultdict(dict)
     experiments = [phase.experiment_id for phase in phases.values()]  # leads the index
     rows = (
         Moment.objects.filter(experiment__in=experiments, phase__in=list(phases), metric=MomentMetric.HARM, segment="")
+        .filter(Moment.objects.is_complete(watermark_at))
         .values_list("phase_id", "variant_key")
         .annotate(Sum("n"), Sum("total"), Sum("total_squares"))
     )

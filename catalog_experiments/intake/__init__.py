@@ -4,10 +4,11 @@ Second step of the walk, between `decisions` and `aggregation`. Everything is bu
 answered item by item after commit: one bad item never sinks a batch.
 """
 
-from catalog_experiments.intake.events import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine
+from catalog_experiments.intake.events import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine, Refused
 from catalog_experiments.intake.exposures import record_exposures
 from catalog_experiments.intake.orders import BundleAcceptanceService, record_orders
 from catalog_experiments.intake.serving import ServedSpan, retention_month, served_spans
+from catalog_experiments.intake.shapes import reader_of
 
 __all__ = [
     "BundleAcceptanceService",
@@ -16,7 +17,9 @@ __all__ = [
     "OfferTaken",
     "OrderEvent",
     "OrderLine",
+    "Refused",
     "ServedSpan",
+    "reader_of",
     "record_exposures",
     "record_orders",
     "retention_month",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -16,15 +16,43 @@ from catalog_experiments.assignment import (
     allocation,
     bucket,
     choose_variant,
+    in_ranges,
     nearest_coverage,
 )
 from catalog_experiments.intake.events import ExposureEvent, Refused
 from catalog_experiments.intake.fields import FUTURE_TOLERANCE
 from catalog_experiments.intake.serving import ServedSpan, retention_month, served_spans
-from catalog_experiments.models import Experiment, Phase, PhaseOrigin
+from catalog_experiments.models import Experiment, Holdout, Phase, PhaseOrigin, UnitKind
+
+WAITS_FOR_SLOT = "waits_for_slot"
+"""Mark in an experiment's metadata, set by its lifecycle: another one holds the page, so nobody meets its variants."""
 
 OPENING_GRACE = timedelta(minutes=15)
-"""How long after an opening pages may still show the phase before it."""
+"""How long after an opening pages may still show the phase before it, and after a resize the holdout before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gates:
+    """Who may meet the open phase at all: the exclusion group's salt and range, and the holdouts that apply.
+
+    What they were in a phase that is closed is not kept: its claims are taken without.
+    """
+
+    group_salt: str = ""
+    group_range: Range = (0, BUCKETS)
+    holdouts: tuple[Holdout, ...] = ()
+
+    def is_in_group(self, unit_id: str) -> bool:
+        """Say whether the unit lies in the experiment's range of its group."""
+        return not self.group_salt or in_ranges(bucket(self.group_salt, unit_id), [self.group_range])
+
+    def holds_out(self, unit_id: str) -> bool:
+        """Say whether a holdout keeps the unit out now."""
+        return any(bucket(holdout.salt, unit_id) < holdout.size for holdout in self.holdouts)
+
+    def are_settled(self, moment: datetime) -> bool:
+        """Say whether every page knew the present holdouts at that time; before, either answer is taken."""
+        return all(moment >= holdout.changed_at + OPENING_GRACE for holdout in self.holdouts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +69,7 @@ class PhaseClaims:
     succeeded_at: datetime | None
     keys: tuple[str, ...]
     ranges: tuple[Range, ...]
+    gates: Gates
     is_taken_as_given: bool
 
     def served_at(self, moment: datetime) -> bool:
@@ -53,39 +82,71 @@ class PhaseClaims:
         return was_served_to_the_end and self.closed_at <= moment < self.succeeded_at + OPENING_GRACE
 
     def variant_of(self, unit_id: str) -> str | None:
-        """Return the variant key the phase assigns to the unit, None when it is not enrolled."""
+        """Return the variant key the phase assigns to the unit, None when it is not enrolled. Holdouts set aside."""
+        if not self.gates.is_in_group(unit_id):
+            return None
         position = choose_variant(self.ranges, bucket(self.salt, unit_id))
         return None if position is None else self.keys[position]
 
+    def claimed_by(self, event: ExposureEvent) -> str:
+        """Return the variant key that the event claims, '' for a position that the phase does not have."""
+        position = event.variant_position
+        if event.variant_key or position is None:
+            return event.variant_key
+        return self.keys[position] if 0 <= position < len(self.keys) else ""
+
     def confirms(self, event: ExposureEvent) -> bool:
         """Say whether the claimed variant is the phase's for this unit."""
+        claimed = self.claimed_by(event)
         if self.is_taken_as_given:
-            return event.variant_key in self.keys
-        return self.variant_of(event.unit_id) == event.variant_key
+            return claimed in self.keys
+        return self.variant_of(event.unit_id) == claimed
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A claim as it is stored: its phase, its time, and whether the client's variant was another than the computed."""
+    """A claim as it is stored: its phase, its time, the computed variant, and the claimed one where that is another.
+
+    A held-out unit is stored with the control when it says so itself, and with the variant it would have had when the
+    client enrolled it all the same; neither is a fault.
+    """
 
     phase: PhaseClaims
     exposed_at: datetime
-    is_fault: bool = False
+    variant_key: str
+    claimed_key: str | None = None
+    is_holdout: bool = False
+
+    @property
+    def is_fault(self) -> bool:
+        """Say whether the client's variant was another than the computed one."""
+        return self.claimed_key is not None
 
 
 class ClaimBook:
     """The phases of the experiments a batch names, read once."""
 
     def __init__(self, slugs: Iterable[object]) -> None:
-        """Read them: two queries for any number of experiments; what can be no slug is not asked for."""
+        """Read them: three queries for any number of experiments; what can be no slug is not asked for."""
         names = {slug for slug in slugs if isinstance(slug, str) and slug.isprintable()}
         phases = Prefetch("phases", queryset=Phase.objects.order_by("number"))
-        experiments = Experiment.objects.filter(slug__in=names).prefetch_related(phases)
+        experiments = Experiment.objects.filter(slug__in=names).select_related("exclusion_group")
+        holdouts = list(Holdout.objects.all())
         self._forced: dict[str, Mapping[str, str]] = {}
         self._phases: dict[str, dict[int, PhaseClaims]] = {}
-        for experiment in experiments:
+        self._customers = set[str]()
+        for experiment in experiments.prefetch_related(phases):
             self._forced[experiment.slug] = experiment.forced_units
-            self._phases[experiment.slug] = {claims.number: claims for claims in _claims(experiment)}
+            gates = _gates(experiment, holdouts)
+            self._phases[experiment.slug] = {claims.number: claims for claims in _claims(experiment, gates)}
+            if experiment.unit_kind == UnitKind.CUSTOMER:
+                self._customers.add(experiment.slug)
+
+    def with_unit(self, event: ExposureEvent) -> ExposureEvent:
+        """Return the event with the id of what is randomized: the customer's, where it is known and counts."""
+        if event.customer_id is not None and event.experiment in self._customers:
+            return replace(event, unit_id=event.customer_id)
+        return event
 
     def settle(self, event: ExposureEvent, exposed_at: datetime) -> Claim:
         """Return where the claim belongs.
@@ -119,20 +180,51 @@ class ClaimBook:
 def _checked(event: ExposureEvent, exposed_at: datetime, candidates: list[PhaseClaims]) -> Claim:
     if not candidates:
         raise Refused("not_running", "The experiment served no variant at that time.")
+    if event.is_holdout:
+        return _held_out(event, exposed_at, candidates[0])
     for phase in candidates:
         if phase.confirms(event):
-            return Claim(phase, exposed_at)
-    newest = candidates[0]
-    if event.variant_key not in newest.keys:
-        raise Refused("variant_unknown", f"Phase {newest.number} has no variant {event.variant_key!r}.")
-    if newest.variant_of(event.unit_id) is None:
-        raise Refused("not_enrolled", "The unit is outside the experiment's coverage: it has no variant to see.")
-    return Claim(newest, exposed_at, is_fault=True)
+            is_holdout = phase.gates.holds_out(event.unit_id) and phase.gates.are_settled(exposed_at)
+            return Claim(phase, exposed_at, phase.claimed_by(event), is_holdout=is_holdout)
+    return _fault(event, exposed_at, candidates[0])
 
 
-def _claims(experiment: Experiment) -> Iterator[PhaseClaims]:
+def _held_out(event: ExposureEvent, exposed_at: datetime, phase: PhaseClaims) -> Claim:
+    control = phase.keys[0]
+    if phase.claimed_by(event) != control:
+        raise Refused("not_control", f"A unit that is held out sees the control, {control!r}.")
+    if phase.gates.holds_out(event.unit_id) or not phase.gates.are_settled(exposed_at) or phase.closed_at is not None:
+        return Claim(phase, exposed_at, control, is_holdout=True)
+    return _fault(event, exposed_at, phase)
+
+
+def _fault(event: ExposureEvent, exposed_at: datetime, phase: PhaseClaims) -> Claim:
+    claimed, computed = phase.claimed_by(event), phase.variant_of(event.unit_id)
+    if claimed not in phase.keys:
+        raise Refused("variant_unknown", f"Phase {phase.number} has no variant {event.variant_key!r}.")
+    if computed is None:
+        raise Refused("not_enrolled", "The unit is outside the experiment's traffic: it has no variant to see.")
+    is_holdout = phase.gates.holds_out(event.unit_id) and phase.gates.are_settled(exposed_at)
+    return Claim(phase, exposed_at, computed, claimed_key=claimed, is_holdout=is_holdout)
+
+
+def _gates(experiment: Experiment, holdouts: Iterable[Holdout]) -> Gates:
+    applying = tuple(
+        holdout
+        for holdout in holdouts
+        if holdout.group_id is None
+        or (experiment.exclusion_group and holdout.group_id == experiment.exclusion_group.pk)
+    )
+    if experiment.exclusion_group is None:
+        return Gates(holdouts=applying)
+    span = (experiment.exclusion_start, experiment.exclusion_end)
+    return Gates(experiment.exclusion_group.salt, span, applying)
+
+
+def _claims(experiment: Experiment, gates: Gates) -> Iterator[PhaseClaims]:
     phases = list(experiment.phases.all())
     openings = [phase.opened_at for phase in phases[1:]]
+    is_waiting = experiment.metadata.get(WAITS_FOR_SLOT) is True
     for phase, succeeded_at in zip(phases, [*openings, None], strict=True):
         # Lowering the coverage opens a phase, so an older one is checked at full coverage: same variant, wider range.
         coverage = experiment.coverage if phase.closed_at is None else BUCKETS
@@ -142,11 +234,12 @@ def _claims(experiment: Experiment) -> Iterator[PhaseClaims]:
             month=retention_month(phase.opened_at),
             number=phase.number,
             salt=phase.salt,
-            spans=served_spans(phase),
+            spans=() if phase.closed_at is None and is_waiting else served_spans(phase),
             closed_at=phase.closed_at,
             succeeded_at=succeeded_at,
             keys=tuple(variant["key"] for variant in phase.variants),
             ranges=_ranges(phase, coverage),
+            gates=gates if phase.closed_at is None else Gates(),
             is_taken_as_given=phase.origin != PhaseOrigin.PUBLISHED,
         )
 

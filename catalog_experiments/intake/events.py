@@ -15,7 +15,10 @@ class ExposureEvent:
     """A unit reached the offer slot and was to see `variant_key`.
 
     `exposed_at` is aware; None means now. `phase` is the number of the phase the decision named, None when the caller
-    does not know it. `segments` are at most 20 short texts that describe the unit then.
+    does not know it. `segments` are at most 20 short texts that describe the unit then. `is_holdout` says that the
+    decision held the unit out, so that it saw the control. For callers that know no better: `customer_id` is taken
+    instead of `unit_id` where customers are randomized, `variant_position` (from 0, the control) instead of an empty
+    `variant_key`.
     """
 
     experiment: str
@@ -24,6 +27,9 @@ class ExposureEvent:
     exposed_at: datetime | None = None
     phase: int | None = None
     segments: Mapping[str, str] | None = None
+    is_holdout: bool = False
+    customer_id: str | None = None
+    variant_position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,12 +27,12 @@ REFUSED_BY_DATABASE = Refused("not_storable", "The database refused the item.")
 UPSERT = """
 INSERT INTO catalog_bundle_exposures AS kept (
     id, retention_month, experiment_id, phase_id, unit, variant_key, exposed_at, recorded_at, is_mixed, is_fault,
-    segments)
+    is_holdout, claimed_key, segments)
 SELECT id, month, experiment_id, phase_id, unit, variant_key, exposed_at, clock_timestamp(), is_mixed, is_fault,
-    segments
+    is_holdout, claimed_key, segments
 FROM jsonb_to_recordset(%s::jsonb) AS new(
     id uuid, month date, experiment_id uuid, phase_id uuid, unit uuid, variant_key text, exposed_at timestamptz,
-    is_mixed boolean, is_fault boolean, segments jsonb)
+    is_mixed boolean, is_fault boolean, is_holdout boolean, claimed_key text, segments jsonb)
 ORDER BY month, experiment_id, phase_id, unit
 ON CONFLICT (retention_month, experiment_id, phase_id, unit) DO UPDATE SET
     (variant_key, exposed_at, segments) = (
@@ -41,12 +41,18 @@ ON CONFLICT (retention_month, experiment_id, phase_id, unit) DO UPDATE SET
             (excluded.variant_key, excluded.exposed_at, excluded.segments, 1)
         ) AS seen(variant_key, exposed_at, segments, place)
         ORDER BY exposed_at, variant_key COLLATE "C", place LIMIT 1),
-    is_mixed = kept.is_mixed OR excluded.is_mixed OR kept.variant_key <> excluded.variant_key,
+    is_mixed = kept.is_mixed OR excluded.is_mixed
+        OR coalesce(kept.claimed_key, kept.variant_key) <> coalesce(excluded.claimed_key, excluded.variant_key),
     is_fault = kept.is_fault OR excluded.is_fault,
+    is_holdout = kept.is_holdout OR excluded.is_holdout,
+    claimed_key = least(kept.claimed_key COLLATE "C", excluded.claimed_key COLLATE "C"),
     recorded_at = excluded.recorded_at
 WHERE (excluded.exposed_at, excluded.variant_key COLLATE "C") < (kept.exposed_at, kept.variant_key COLLATE "C")
-   OR (NOT kept.is_mixed AND (excluded.is_mixed OR kept.variant_key <> excluded.variant_key))
+   OR (NOT kept.is_mixed AND (excluded.is_mixed
+       OR coalesce(kept.claimed_key, kept.variant_key) <> coalesce(excluded.claimed_key, excluded.variant_key)))
    OR (NOT kept.is_fault AND excluded.is_fault)
+   OR (NOT kept.is_holdout AND excluded.is_holdout)
+   OR excluded.claimed_key COLLATE "C" < kept.claimed_key COLLATE "C"
 RETURNING phase_id, unit
 """
 
@@ -60,18 +66,29 @@ class Sighting:
 
     places: list[int]
     claim: Claim
-    variant_key: str
     segments: dict[str, str] | None
-    is_fault: bool
+    claimed_key: str | None
+    is_holdout: bool
     is_mixed: bool = False
 
+    @classmethod
+    def of(cls, claim: Claim, segments: dict[str, str] | None, place: int) -> Sighting:
+        """Return what one report says."""
+        return cls([place], claim, segments, claim.claimed_key, claim.is_holdout)
+
+    @property
+    def seen_key(self) -> str:
+        """Return the variant the client showed."""
+        return self.claimed_key or self.claim.variant_key
+
     def fold(self, other: Sighting) -> None:
-        """Take in another report: the least (time, variant key) stays."""
+        """Take in another report: the least (time, variant key) stays, and the least wrong claim."""
         self.places += other.places
-        self.is_mixed |= other.variant_key != self.variant_key
-        self.is_fault |= other.is_fault
-        if (other.claim.exposed_at, other.variant_key) < (self.claim.exposed_at, self.variant_key):
-            self.claim, self.variant_key, self.segments = other.claim, other.variant_key, other.segments
+        self.is_mixed |= other.seen_key != self.seen_key
+        self.is_holdout |= other.is_holdout
+        self.claimed_key = min(filter(None, (self.claimed_key, other.claimed_key)), default=None)
+        if _order(other.claim) < _order(self.claim):
+            self.claim, self.segments = other.claim, other.segments
 
     def row(self, unit: UUID) -> dict[str, Any]:
         """Return the row to store."""
@@ -81,12 +98,18 @@ class Sighting:
             "experiment_id": self.claim.phase.experiment_id,
             "phase_id": self.claim.phase.phase_id,
             "unit": unit,
-            "variant_key": self.variant_key,
+            "variant_key": self.claim.variant_key,
             "exposed_at": self.claim.exposed_at,
             "is_mixed": self.is_mixed,
-            "is_fault": self.is_fault,
+            "is_fault": self.claimed_key is not None,
+            "is_holdout": self.is_holdout,
+            "claimed_key": self.claimed_key,
             "segments": self.segments,
         }
+
+
+def _order(claim: Claim) -> tuple[datetime, str]:
+    return claim.exposed_at, claim.variant_key
 
 
 def record_exposures(
@@ -95,8 +118,8 @@ def record_exposures(
     """Store exposures and answer for each, in their order, after commit.
 
     Any split, order and repetition of the same reports ends in the same rows. Outcomes: accepted (also with code
-    `clamped`, or `client_fault` when the claimed variant is not the computed one: kept apart, never counted),
-    duplicate, rejected.
+    `clamped`; `client_fault` when the claimed variant is not the computed one: kept under the computed one, never
+    counted; `held_out` when a holdout keeps the unit from every result), duplicate, rejected.
 
     Args:
         events: any number; written in chunks, each in its own transaction.
@@ -130,6 +153,7 @@ class _Batch:
         place = len(self.results)
         index = self._first_index + place
         try:
+            event = self._book.with_unit(event)
             sighting, code = self._read(event, place)
         except Refused as refused:
             self.results.append(refused.result(index))
@@ -148,20 +172,19 @@ class _Batch:
         for key, sighting in self._sightings.items():
             # One report of a changed row made the change; the others of the batch repeat it.
             for place in sighting.places[1:] if key in changed else sighting.places:
-                if self.results[place].code in ("", "clamped"):
+                if self.results[place].code in ("", "clamped", "held_out"):
                     self.results[place] = ItemResult(self._first_index + place, "duplicate")
 
     def _read(self, event: ExposureEvent, place: int) -> tuple[Sighting, str]:
         read_text(event.experiment, "experiment")
         read_text(event.unit_id, "unit_id", LONGEST_UNIT_ID)
-        read_text(event.variant_key, "variant_key")
+        if event.variant_key or event.variant_position is None:
+            read_text(event.variant_key, "variant_key")
         arrival = read_time(event.exposed_at or self._now, now=self._now, name="exposed_at")
         if arrival.is_late and self._check_lateness:
             raise refuse_late("exposed_at")
         claim = self._book.settle(event, arrival.at)
-        code = "client_fault" if claim.is_fault else "clamped" if arrival.is_clamped else ""
-        sighting = Sighting([place], claim, event.variant_key, read_segments(event.segments), is_fault=claim.is_fault)
-        return sighting, code
+        return Sighting.of(claim, read_segments(event.segments), place), _code(claim, is_clamped=arrival.is_clamped)
 
     def _refuse(self, key: Key) -> None:
         for place in self._sightings[key].places:
@@ -172,3 +195,8 @@ class _Batch:
         with connection.cursor() as cursor:
             cursor.execute(UPSERT, [payload])
             return [(phase_id, unit) for phase_id, unit in cursor.fetchall()]
+
+
+def _code(claim: Claim, *, is_clamped: bool) -> str:
+    codes = {"held_out": claim.is_holdout, "client_fault": claim.is_fault, "clamped": is_clamped}
+    return next((code for code, holds in codes.items() if holds), "")

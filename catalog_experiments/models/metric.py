@@ -1,8 +1,11 @@
 """What aggregation makes of the facts: moments by cohort day, tallies by outcome hour, and the cards' metric rows."""
 
-from django.db import models
+from datetime import datetime, timedelta
 
-from catalog_experiments.models.experiment import Experiment, Phase, Variant
+from django.db import models
+from django.db.models import lookups
+
+from catalog_experiments.models.experiment import Experiment, Phase, PhaseOrigin, Variant
 from catalog_experiments.models.fields import time_ordered_key
 
 
@@ -14,6 +17,27 @@ class MomentMetric(models.TextChoices):
     CONVERSION = "conversion", "Conversion"
     TAKE_RATE = "take_rate", "Take rate"
     HARM = "harm", "Conversion within 24 hours"
+
+
+class MomentQuerySet(models.QuerySet["Moment"]):
+    """Questions about many cohort days."""
+
+    @staticmethod
+    def is_complete(watermark_at: datetime) -> models.Q:
+        """Say of a cohort day whether all its units have had their whole window, and an hour more for late orders.
+
+        The window is the phase's, for harm 24 hours. A phase that is closed or was imported waits for nobody: units
+        whose window meets its end are cut.
+        """
+        window = models.Case(
+            models.When(metric=MomentMetric.HARM, then=models.Value(1)),
+            default=models.F("phase__window_days"),
+            output_field=models.IntegerField(),
+        )
+        last_date = (watermark_at - timedelta(hours=1)).date() - timedelta(days=1)
+        ends = models.ExpressionWrapper(models.F("cohort_date") + window, output_field=models.DateField())
+        has_ended = models.Q(phase__closed_at__isnull=False) | models.Q(phase__origin=PhaseOrigin.IMPORTED)
+        return has_ended | models.Q(lookups.LessThanOrEqual(ends, last_date))
 
 
 class Moment(models.Model):
@@ -37,6 +61,8 @@ class Moment(models.Model):
     covariate_total = models.DecimalField(max_digits=40, decimal_places=0, default=0)
     covariate_total_squares = models.DecimalField(max_digits=40, decimal_places=0, default=0)
     cross_total = models.DecimalField(max_digits=40, decimal_places=0, default=0)
+
+    objects = MomentQuerySet.as_manager()
 
     class Meta:
         db_table = "catalog_bundle_experiment_moments"

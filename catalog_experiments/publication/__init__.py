@@ -14,20 +14,30 @@ from catalog_experiments.publication.document import (
     prune_documents,
     publish_document,
 )
+from catalog_experiments.publication.force_links import (
+    ForcedVariant,
+    force_address,
+    read_force_link,
+    sign_force_link,
+)
 from catalog_experiments.publication.groups import InvalidExclusion, create_group, set_holdout
 
 __all__ = [
     "KEPT_DOCUMENTS",
     "ExperimentBadge",
+    "ForcedVariant",
     "InvalidExclusion",
     "VariantBadge",
     "baseline_offer",
     "create_group",
+    "force_address",
     "load_document",
     "lock_document",
     "newest_version",
     "prune_documents",
     "publish_document",
+    "read_force_link",
     "set_holdout",
+    "sign_force_link",
     "telemetry_badges",
 ]

@@ -57,7 +57,7 @@ def set_holdout(size: int, *, group_slug: str | None = None, actor: str, now: da
         raise InvalidExclusion(errors)
     with transaction.atomic():
         lock_document()
-        holdout = Holdout.objects.filter(group=group).first() or Holdout(group=group)
+        holdout, _ = Holdout.objects.get_or_create(group=group, defaults={"changed_at": now})
         if holdout.size != size:
             _resize(holdout, size, actor=actor, now=now)
     return holdout
@@ -66,6 +66,6 @@ def set_holdout(size: int, *, group_slug: str | None = None, actor: str, now: da
 def _resize(holdout: Holdout, size: int, *, actor: str, now: datetime) -> None:
     before = {"size": holdout.size}
     holdout.size, holdout.changed_at = size, now
-    holdout.save()
+    holdout.save(update_fields=["size", "changed_at"])
     after = {"size": size, "document_version": publish_document(now=now).version}
     record_exclusion_event(holdout, actor=actor, action="hold out", before=before, after=after, now=now)

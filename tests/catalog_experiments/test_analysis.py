@@ -22,6 +22,7 @@ from tests.builders import NOON, make_experiment, make_running_experiment
 from tests.catalog_experiments.buyers import change_phase, phase_of
 
 LATER = NOON + dt.timedelta(days=3)
+LONG_AGO = (NOON - dt.timedelta(days=20)).date()
 
 
 def add_metric(experiment: Experiment, key: str, *, day: int = 3, **numbers: Any) -> VariantMetric:
@@ -44,7 +45,7 @@ def add_moment(
         experiment=experiment,
         phase=phase_of(experiment),
         variant_key=key,
-        cohort_date=fields.pop("cohort_date", NOON.date()),
+        cohort_date=fields.pop("cohort_date", LONG_AGO),
         metric=metric,
         n=n,
         total=total,
@@ -156,7 +157,7 @@ def test_analyze__planned_sample_reached_in_both_variants__fixed_p_value() -> No
     add_moment(experiment, "test", "conversion", 700, 100, 100)
 
     before = metric_of(experiment, "test", "conversion").p_value
-    add_moment(experiment, "control", "conversion", 1, 0, 0, cohort_date=LATER.date())
+    add_moment(experiment, "control", "conversion", 1, 0, 0, cohort_date=LONG_AGO + dt.timedelta(days=1))
     after = metric_of(experiment, "test", "conversion").p_value
 
     assert before is None
@@ -179,6 +180,33 @@ def test_analyze__gate_of_units_and_successes__interval_only_past_it(units: int,
     assert (conversion.interval is None) == bool(reason)
     assert conversion.is_mature is (reason == "")
     assert conversion.difference is not None
+
+
+@pytest.mark.django_db
+def test_analyze__window_not_over__to_date_without_verdict() -> None:
+    experiment = make_running_experiment()
+    for key, converted in (("control", 1_000), ("test", 1_500)):
+        add_moment(experiment, key, "conversion", 10_000, converted, converted, cohort_date=NOON.date())
+
+    conversion = metric_of(experiment, "test", "conversion")
+
+    assert conversion.mean == pytest.approx(0.15)
+    assert conversion.interval is None
+    assert not conversion.is_mature
+    assert conversion.reason.startswith("to date, immature")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("hours", "is_complete"), [(0, False), (1, True)])
+def test_analyze__last_unit_of_the_day__complete_an_hour_after_its_window(hours: int, is_complete: bool) -> None:
+    experiment = make_running_experiment()
+    midnight = dt.datetime(2026, 3, 3, tzinfo=dt.UTC)
+    for key in ("control", "test"):
+        add_moment(experiment, key, "conversion", 1_000, 100, 100, cohort_date=NOON.date())
+
+    report = analyze(experiment, now=midnight + dt.timedelta(days=7, hours=hours))
+
+    assert report.variants[1].metrics[0].is_mature == is_complete
 
 
 @pytest.mark.django_db

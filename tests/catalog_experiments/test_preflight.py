@@ -25,6 +25,7 @@ CODES = [
     "payloads",
     "guardrails",
     "targeting",
+    "exclusion_group",
     "slot",
     "acceptance",
     "backfill",
@@ -305,7 +306,7 @@ def test_command__as_json__prints_every_check(capsys: pytest.CaptureFixture[str]
 def test_command__with_a_failing_check__exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     make_experiment(variants=[])
 
-    with pytest.raises(CommandError, match="of 14 checks fail") as refused:
+    with pytest.raises(CommandError, match="of 15 checks fail") as refused:
         call_command("preflight", "cup-saucer")
 
     assert refused.value.returncode == 1

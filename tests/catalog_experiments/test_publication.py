@@ -64,6 +64,7 @@ def test_document__of_a_running_experiment__has_the_agreed_shape() -> None:
             "targeting": {"country": "DE"},
             "forced": {"qa-1": "test"},
             "filters": [],
+            "holdouts": [],
             "shadowed": False,
             "shipped_variant": None,
         }

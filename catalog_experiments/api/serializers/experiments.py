@@ -59,6 +59,9 @@ class ExperimentSettingsSerializer(StrictSerializer):
     planned_sample_size = WholeNumberField(min_value=1, max_value=2_000_000_000, allow_null=True, required=False)
     targeting = ObjectField(required=False)
     forced_units = ObjectField(required=False, help_text="Unit id to variant key, for QA; never counted.")
+    exclusion_group = SlugField(max_length=150, allow_null=True, required=False)
+    exclusion_start = WholeNumberField(min_value=0, max_value=9_999, required=False, help_text="First bucket taken.")
+    exclusion_end = WholeNumberField(min_value=1, max_value=10_000, required=False, help_text="First one past it.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Turn the wire's null texts into the empty ones we store."""
@@ -148,6 +151,9 @@ class ExperimentSerializer(serializers.Serializer[Experiment]):
     planned_sample_size = serializers.IntegerField(allow_null=True)
     targeting = serializers.DictField()
     forced_units = serializers.DictField()
+    exclusion_group = serializers.CharField(source="exclusion_group_id", allow_null=True)
+    exclusion_start = serializers.IntegerField(help_text="First of the group's 10,000 buckets that is taken.")
+    exclusion_end = serializers.IntegerField(help_text="First bucket past the range.")
     pending_changes = serializers.DictField(help_text="Edits that go live, in a new phase, at the next publish.")
     lock_version = serializers.IntegerField(help_text="The number before the dash of the ETag.")
     created_at = serializers.DateTimeField()

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import PolymorphicProxySerializer
 from rest_framework import serializers
 
 from catalog_experiments.api.serializers.fields import (
     ChoiceField,
     CurrencyField,
+    FlagField,
     InstantField,
     StrictSerializer,
     TextField,
     WholeNumberField,
 )
+from catalog_experiments.api.serializers.foreign_exposures import GrowthBookViewSerializer, SegmentViewSerializer
 from catalog_experiments.models import OrderStatus
 
 MAX_BATCH = 1_000
@@ -34,6 +37,7 @@ class ExposureSerializer(StrictSerializer):
     exposed_at = InstantField(allow_null=True, required=False, help_text="Now, when absent.")
     phase = WholeNumberField(min_value=1, max_value=32_767, allow_null=True, required=False)
     segments = serializers.DictField(child=TextField(max_length=100, allow_blank=True), allow_null=True, required=False)
+    is_holdout = FlagField(required=False, help_text="The decision held the visitor out, who saw the control.")
 
 
 class OrderLineSerializer(StrictSerializer):
@@ -83,9 +87,29 @@ class OrderSerializer(StrictSerializer):
 
 
 class ExposureBatchSerializer(serializers.Serializer[Any]):
-    """Up to 1,000 exposures."""
+    """Up to 1,000 exposures, each in a form of its own."""
 
-    exposures = serializers.ListField(child=ExposureSerializer(), max_length=MAX_BATCH)
+    exposures = serializers.ListField(
+        child=PolymorphicProxySerializer(
+            component_name="ExposureItem",
+            serializers=[ExposureSerializer, SegmentViewSerializer, GrowthBookViewSerializer],
+            resource_type_field_name=None,
+        ),
+        max_length=MAX_BATCH,
+    )
+
+
+class SegmentBatchSerializer(serializers.Serializer[Any]):
+    """Segment's own batch; events that are no exposures are answered as rejected."""
+
+    batch = serializers.ListField(child=SegmentViewSerializer(), max_length=MAX_BATCH)
+
+
+EXPOSURE_BODIES = PolymorphicProxySerializer(
+    component_name="ExposureBody",
+    serializers=[ExposureBatchSerializer, SegmentBatchSerializer, SegmentViewSerializer, GrowthBookViewSerializer],
+    resource_type_field_name=None,
+)
 
 
 class OrderBatchSerializer(serializers.Serializer[Any]):

@@ -7,12 +7,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog_experiments.access import Scope
-from catalog_experiments.api.batches import read_batch, read_exposure, read_order
+from catalog_experiments.api.batches import exposure_list, read_batch, read_exposure, read_order
 from catalog_experiments.api.parsers import IntakeJSONParser
 from catalog_experiments.api.schema import operation
 from catalog_experiments.api.serializers.intake import (
+    EXPOSURE_BODIES,
     BatchResultSerializer,
-    ExposureBatchSerializer,
     OrderBatchSerializer,
 )
 from catalog_experiments.api.views.base import ApiView
@@ -22,6 +22,11 @@ TAG = "intake"
 DESCRIPTION = (
     "Safe to send again: a repeated event is a duplicate, never counted twice. One bad item never sinks the others. "
     "At most 1,000 items and 1 MB."
+)
+SHAPES = (
+    'Each item comes in our own form, as a Segment event "Experiment Viewed", or as the `experiment` and `result` that '
+    "a GrowthBook SDK hands to its tracking callback. A single event of those tools, and Segment's `batch`, are bodies "
+    "of their own. All end in one row per unit and phase, so that a repeated `messageId` is a duplicate."
 )
 
 
@@ -36,12 +41,12 @@ class ExposureIntakeView(ApiView):
         tag=TAG,
         summary="Record exposures",
         answer=BatchResultSerializer,
-        body=ExposureBatchSerializer,
-        description=DESCRIPTION,
+        body=EXPOSURE_BODIES,
+        description=f"{DESCRIPTION} {SHAPES}",
     )
     def post(self, request: Request) -> Response:
         """Record the batch and say what became of each item."""
-        batch = read_batch(request.data, "exposures", read_exposure)
+        batch = read_batch(exposure_list(request.data), "exposures", read_exposure)
         return Response(batch.answer(record_exposures(batch.events, now=timezone.now())))
 
 

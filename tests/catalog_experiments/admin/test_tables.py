@@ -21,7 +21,7 @@ OURS = [
     for model in apps.get_app_config(label).get_models()
     if model._meta.model_name not in PARTS
 ]
-EDITABLE = {"bundle", "apikey", "product", "alert", "delivery"}
+EDITABLE = {"bundle", "apikey", "product", "alert", "delivery", "exclusiongroup", "holdout"}
 
 
 def address(model: type[Model], page: str = "") -> str:

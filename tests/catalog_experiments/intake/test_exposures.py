@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from catalog_experiments.assignment import allocation, bucket, choose_variant
 from catalog_experiments.intake import ExposureEvent, record_exposures
-from catalog_experiments.models import Experiment, Exposure, Phase, PhaseOrigin
+from catalog_experiments.models import Experiment, Exposure, Holdout, Phase, PhaseOrigin
 from catalog_experiments.units import digest_unit
 from tests.builders import NOON, make_phase, make_running_experiment
 
@@ -85,18 +85,19 @@ def test_exposure__reported_late_but_earlier__takes_the_place_of_the_later() -> 
     assert Exposure.objects.get().exposed_at == NOON + HOUR
 
 
-def test_exposure__claims_another_variant_than_computed__is_kept_as_a_fault() -> None:
+def test_exposure__claims_another_variant_than_computed__is_a_fault_of_the_computed_one() -> None:
     experiment = make_running_experiment()
     assert experiment.current_phase is not None
     event = exposure(experiment, unit_id=unit_in(experiment.current_phase, "control"))
 
     result = outcome_of(event)
 
+    row = Exposure.objects.get()
     assert result == ("accepted", "client_fault")
-    assert Exposure.objects.get().is_fault
+    assert (row.variant_key, row.claimed_key, row.is_fault) == ("control", "test", True)
 
 
-def test_exposure__seen_with_both_variants__is_mixed_and_keeps_the_least() -> None:
+def test_exposure__seen_with_both_variants__is_mixed_and_keeps_the_computed_one() -> None:
     experiment = make_running_experiment()
     right = exposure(experiment, exposed_at=NOON + 2 * HOUR)
     wrong = exposure(experiment, unit_id=right.unit_id, variant_key="control", exposed_at=NOON + 2 * HOUR)
@@ -105,7 +106,7 @@ def test_exposure__seen_with_both_variants__is_mixed_and_keeps_the_least() -> No
     record_exposures([wrong], now=NOON + 3 * HOUR)
 
     row = Exposure.objects.get()
-    assert (row.variant_key, row.is_mixed, row.is_fault) == ("control", True, True)
+    assert (row.variant_key, row.claimed_key, row.is_mixed, row.is_fault) == ("test", "control", True, True)
 
 
 def test_exposure__outside_coverage__is_refused() -> None:
@@ -170,6 +171,12 @@ def test_exposure__one_bad_item_among_a_thousand__leaves_the_others() -> None:
     assert [result.index for result in results] == list(range(1000))
     assert [result.index for result in results if result.outcome != "accepted"] == [500]
     assert Exposure.objects.count() == 999
+
+
+def test_exposure__of_an_experiment_that_waits_for_its_page__is_refused() -> None:
+    experiment = make_running_experiment(metadata={"waits_for_slot": True})
+
+    assert outcome_of(exposure(experiment)) == ("rejected", "not_running")
 
 
 def test_exposure__while_paused__is_refused() -> None:
@@ -269,13 +276,21 @@ def test_exposure__in_an_imported_phase__is_taken_as_given_however_old() -> None
 def test_exposures__in_any_order_split_and_repetition__end_in_the_same_rows(data: st.DataObject) -> None:
     Exposure.objects.all().delete()
     experiment = Experiment.objects.first() or make_running_experiment()
+    # A quarter is held out, since a moment within the hour that is drawn: both kinds of answer are taken before.
+    Holdout.objects.get_or_create(salt="held", size=2_500, changed_at=NOON + 30 * MINUTE)
+    reports = st.tuples(
+        st.integers(0, 12), st.sampled_from(["control", "test"]), st.integers(0, 100), st.booleans(), st.booleans()
+    )
     events = [
-        ExposureEvent(experiment.slug, f"u{unit}", variant, NOON + minutes * MINUTE)
-        for unit, variant, minutes in data.draw(
-            st.lists(
-                st.tuples(st.integers(0, 5), st.sampled_from(["control", "test"]), st.integers(0, 100)), max_size=20
-            )
+        ExposureEvent(
+            experiment.slug,
+            f"u{unit}",
+            "control" if is_holdout else variant,
+            NOON + minutes * MINUTE,
+            segments={"device": "phone"} if on_phone else None,
+            is_holdout=is_holdout,
         )
+        for unit, variant, minutes, is_holdout, on_phone in data.draw(st.lists(reports, max_size=20))
     ]
     record_exposures(events, now=NOON + 2 * HOUR)
     expected = _rows()
@@ -292,6 +307,6 @@ def test_exposures__in_any_order_split_and_repetition__end_in_the_same_rows(data
 def _rows() -> list[Any]:
     return list(
         Exposure.objects.order_by("phase", "unit").values_list(
-            "phase", "unit", "variant_key", "exposed_at", "is_mixed", "is_fault"
+            "phase", "unit", "variant_key", "claimed_key", "exposed_at", "is_mixed", "is_fault", "is_holdout"
         )
     )
