@@ -213,6 +213,7 @@ SMTP_HOST = env.str("SMTP_HOST", default="")
 SMTP_PORT = env.int("SMTP_PORT", default=587)
 # Its login; empty for none.
 SMTP_USERNAME = env.str("SMTP_USERNAME", default="")
+# The password of that login.
 SMTP_PASSWORD = env.str("SMTP_PASSWORD", default="")
 # Whether to speak STARTTLS with it.
 SMTP_USE_TLS = env.bool("SMTP_USE_TLS", default=True)

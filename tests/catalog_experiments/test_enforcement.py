@@ -756,6 +756,7 @@ def test_worker__run_once__evaluates_all_running() -> None:
     assert (result.evaluated, result.paused, result.alerts) == (1, 1, 1)
 
 
+@pytest.mark.django_db
 def test_worker__round_fails__goes_on_until_stopped(caplog: pytest.LogCaptureFixture) -> None:
     rounds: list[dt.datetime] = []
 
