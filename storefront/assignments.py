@@ -44,6 +44,7 @@ class Assignment:
         metadata={"help": "The variant to show; send it, with the phase, when reporting exposures."}
     )
     is_enrolled: bool = field(metadata={"help": "Only an enrolled visitor counts, and may be reported as exposed."})
+    is_holdout: bool = field(metadata={"help": "Held out of all experiments to compare with; report it as such."})
     reason: str = field(
         metadata={
             "help": "Why this variant.",
@@ -57,7 +58,7 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of the exposure of one enrolled assignment."""
+    """What became of the exposure of one assignment."""
 
     experiment: str = field(metadata={"help": "The experiment's slug."})
     outcome: str = field(metadata={"help": "What became of it.", "enum": ["accepted", "duplicate", "rejected"]})
@@ -80,7 +81,7 @@ class Assignments:
 class RecordedAssignments(Assignments):
     """The same, and what became of each exposure."""
 
-    exposures: Sequence[Recorded] = field(metadata={"help": "One for each enrolled assignment, after commit."})
+    exposures: Sequence[Recorded] = field(metadata={"help": "One for each who is enrolled or held out, after commit."})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def show(query: str) -> Answer:
 
 
 def record(body: bytes, *, now: datetime) -> Answer:
-    """Answer POST: decide, record the exposure of each enrolled assignment, and answer after commit.
+    """Answer POST: decide, record who is enrolled or held out, and answer after commit.
 
     The decisions are answered also when telemetry is away; `exposures` then says `unavailable`.
 
@@ -118,7 +119,8 @@ def record(body: bytes, *, now: datetime) -> Answer:
     """
     question = read_body(body)
     decided = _decided(question)
-    recorded = _record([decision for decision in decided if decision.is_enrolled], question.unit_id, now)
+    counted = [decision for decision in decided if decision.is_enrolled or decision.is_holdout]
+    recorded = _record(counted, question.unit_id, now)
     text = _opened(decided, [render(decision) for decision in decided])
     headers = _HEADERS | {"Cache-Control": "no-store"}
     return Answer(200, text + b',"exposures":%s' % orjson.dumps(recorded) + _closed(), headers)
@@ -141,6 +143,7 @@ def render(decision: Decision) -> bytes:
         decision.product_slug,
         decision.variant_key,
         decision.is_enrolled,
+        decision.is_holdout,
         decision.reason,
         decision.phase,
         decision.bundle,
@@ -162,21 +165,28 @@ def _closed() -> bytes:
     return b',"not_after":"%s"}' % held.not_after_text().encode()
 
 
-def _record(enrolled: Sequence[Decision], unit_id: str, now: datetime) -> list[Recorded]:
-    if not enrolled:
+def _record(counted: Sequence[Decision], unit_id: str, now: datetime) -> list[Recorded]:
+    if not counted:
         return []
-    events = [
-        intake.ExposureEvent(one.experiment, unit_id, one.variant_key, exposed_at=now, phase=one.phase)
-        for one in enrolled
-    ]
     try:
-        results = intake.record_exposures(events, now=now)
+        results = intake.record_exposures([_event(decision, unit_id, now) for decision in counted], now=now)
     except Exception:
         # The page must get its offer; what is missing in telemetry is told, so that the shop may send it again.
         logger.exception("exposures of a decision were not recorded")
         detail = "Telemetry is away; report the exposure again later."
-        return [Recorded(one.experiment, "rejected", "unavailable", detail) for one in enrolled]
+        return [Recorded(one.experiment, "rejected", "unavailable", detail) for one in counted]
     return [
         Recorded(one.experiment, result.outcome, result.code, result.detail)
-        for one, result in zip(enrolled, results, strict=True)
+        for one, result in zip(counted, results, strict=True)
     ]
+
+
+def _event(decision: Decision, unit_id: str, now: datetime) -> intake.ExposureEvent:
+    return intake.ExposureEvent(
+        experiment=decision.experiment,
+        unit_id=unit_id,
+        variant_key=decision.variant_key,
+        exposed_at=now,
+        phase=decision.phase,
+        is_holdout=decision.is_holdout,
+    )

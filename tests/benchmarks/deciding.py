@@ -31,7 +31,11 @@ from tests.storefront.entries import make_document, make_entry
 SIZES = (1, 10, 20)
 ROUNDS = 5
 VISITORS = [
-    {"id": str(uuid.UUID(int=number * 2**90 + 7)), "country": ("DE", "US", "FR")[number % 3], "returning": number % 2 == 0}
+    {
+        "id": str(uuid.UUID(int=number * 2**90 + 7)),
+        "country": ("DE", "US", "FR")[number % 3],
+        "returning": number % 2 == 0,
+    }
     for number in range(200)
 ]
 

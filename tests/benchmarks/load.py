@@ -42,7 +42,9 @@ class Seen:
 def drive(plan: Plan) -> Seen:
     """Run the plan in another process and return what it saw."""
     command = [sys.executable, "-m", "tests.benchmarks.load"]
-    done = subprocess.run(command, input=json.dumps(asdict(plan)), text=True, capture_output=True, check=True, cwd=PROJECT)
+    done = subprocess.run(
+        command, input=json.dumps(asdict(plan)), text=True, capture_output=True, check=True, cwd=PROJECT
+    )
     return Seen(**json.loads(done.stdout))
 
 

@@ -52,6 +52,7 @@ def test_get__running__says_what_to_show_and_why(hold: Hold) -> None:
                 "product_slug": "cup",
                 "variant_key": "test",
                 "is_enrolled": True,
+                "is_holdout": False,
                 "reason": "SPLIT",
                 "phase": 3,
                 "bundle": BUNDLE,
@@ -252,11 +253,11 @@ def test_post__forced_unit__is_never_exposed(running: Experiment) -> None:
     [
         {"status": "paused"},
         {"shadowed": True},
-        {"filters": [{"seed": "holdout", "ranges": []}]},
+        {"filters": [{"seed": "group", "ranges": []}]},
         {"targeting": {"device": "phone"}},
         {"variants": [make_variant("control", 0, 0), make_variant("test", 0, 0)]},
     ],
-    ids=["paused", "shadowed", "held-out", "not-targeted", "no-coverage"],
+    ids=["paused", "shadowed", "other-group", "not-targeted", "no-coverage"],
 )
 @pytest.mark.django_db
 def test_post__not_enrolled__is_never_exposed(hold: Hold, change: dict[str, Any]) -> None:

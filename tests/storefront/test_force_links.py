@@ -95,10 +95,10 @@ def test_link__a_day_later__the_browser_counts_again(guest: Client, experiment: 
     open_link(guest, "test")
 
     with time_machine.travel(dt.datetime.now(dt.UTC) + dt.timedelta(hours=25)):
-        page = guest.get(PAGE)
-        page.close()
+        page = guest.get(PAGE).content.decode()
 
-    assert "Test visit" not in page.content.decode()
+    assert "Test visit" not in page
+    assert Exposure.objects.count() == 1
 
 
 def test_order__after_a_link__is_no_outcome(guest: Client, experiment: Experiment) -> None:

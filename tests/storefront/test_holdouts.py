@@ -102,7 +102,7 @@ def test_page__of_a_held_out_visitor__records_the_slot_marked_and_sells_outside_
     browser = Client(headers={"user-agent": "Mozilla/5.0 (X11) Firefox/140.0"})
     browser.cookies["visitor"] = unit
 
-    browser.get("/products/cup").close()
+    browser.get("/products/cup")
 
     row = Exposure.objects.get()
     assert (row.unit, row.variant_key, row.is_holdout, row.is_fault) == (digest_unit(unit), "control", True, False)

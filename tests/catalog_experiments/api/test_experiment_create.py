@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from catalog_experiments.models import Experiment, ExperimentEvent
-from tests.builders import make_bundle, make_experiment
+from catalog_experiments.publication import create_group
+from tests.builders import NOON, make_bundle, make_experiment
 from tests.catalog_experiments.api.conftest import Api, fields_of, json_of, problem_of
 
 TWO_VARIANTS = [
@@ -41,6 +42,23 @@ def test_create__two_variants__answers_201_with_the_draft(api: Api, body: dict[s
     assert draft["variants"][0]["metrics"] == []
     assert response.headers["Location"] == "/api/v1/catalog/experiments/cup-saucer"
     assert response.headers["ETag"] == api.get(response.headers["Location"]).headers["ETag"]
+
+
+def test_create__in_an_exclusion_group__shows_its_range(api: Api, body: dict[str, Any]) -> None:
+    create_group("teas", "Teas", actor="user:mara", now=NOON)
+    group = {"exclusion_group": "teas", "exclusion_start": 0, "exclusion_end": 4_000}
+
+    draft = json_of(api.post("/catalog/experiments", body | group))
+    edited = json_of(api.put("/catalog/experiments/cup-saucer", {"exclusion_group": None}))
+
+    assert {name: draft[name] for name in group} == group
+    assert edited["exclusion_group"] is None
+
+
+def test_create__in_an_unknown_group__names_the_field(api: Api, body: dict[str, Any]) -> None:
+    problem = problem_of(api.post("/catalog/experiments", body | {"exclusion_group": "ghost"}), 422)
+
+    assert fields_of(problem) == {"exclusion_group"}
 
 
 def test_create__by_a_key__is_audited_under_its_name(api_with: Callable[..., Api], body: dict[str, Any]) -> None:

@@ -73,6 +73,72 @@ def test_exposures__sent_again__are_duplicates(api: Api, running: Experiment, fi
     assert fingerprint() == before
 
 
+def as_segment(native: dict[str, Any]) -> dict[str, Any]:
+    """Return an exposure as Segment tells it."""
+    return {
+        "type": "track",
+        "event": "Experiment Viewed",
+        "messageId": "m-1",
+        "anonymousId": native["unit_id"],
+        "properties": {"experiment_id": native["experiment"], "variation_id": native["variant_key"]},
+    }
+
+
+def as_growthbook(native: dict[str, Any]) -> dict[str, Any]:
+    """Return an exposure as a GrowthBook tracking callback hears of it."""
+    result = {"key": native["variant_key"], "hashAttribute": "id", "hashValue": native["unit_id"], "inExperiment": True}
+    return {"experiment": {"key": native["experiment"]}, "result": result}
+
+
+def test_exposures__in_three_shapes__are_kept_in_their_places(api: Api, running: Experiment) -> None:
+    items = [
+        exposure("visitor-1"),
+        as_segment(exposure("visitor-2")),
+        {"type": "track", "event": "Order Completed", "properties": {}},
+        as_growthbook(exposure("visitor-3")),
+        as_growthbook(exposure("visitor-3")),
+        {"experiment": {"key": "ghost"}, "result": {"key": "test", "hashValue": "x"}},
+    ]
+
+    answer = json_of(api.post(EXPOSURES, {"exposures": items}))
+
+    assert [(one["index"], one["outcome"], one["code"]) for one in answer["results"]] == [
+        (0, "accepted", ""),
+        (1, "accepted", ""),
+        (2, "rejected", "not_an_exposure"),
+        (3, "accepted", ""),
+        (4, "duplicate", ""),
+        (5, "rejected", "experiment_unknown"),
+    ]
+    assert Exposure.objects.count() == 3
+
+
+def test_exposures__bodies_of_other_tools__need_no_wrapping(browser: Api, running: Experiment) -> None:
+    segment, pair = as_segment(exposure("visitor-1")), as_growthbook(exposure("visitor-2"))
+    bodies: list[dict[str, Any]] = [segment, pair, {"batch": [segment, as_segment(exposure("visitor-3"))]}]
+
+    answers = [json_of(browser.post(EXPOSURES, body)) for body in bodies]
+
+    assert [[one["outcome"] for one in answer["results"]] for answer in answers] == [
+        ["accepted"],
+        ["accepted"],
+        ["duplicate", "accepted"],
+    ]
+
+
+def test_exposures__another_variant_than_computed__is_counted_for_the_computed_one(
+    api: Api, running: Experiment
+) -> None:
+    right = exposure("visitor-1")
+    wrong = {"control": "test", "test": "control"}[right["variant_key"]]
+
+    answer = json_of(api.post(EXPOSURES, {"exposures": [{**right, "variant_key": wrong}]}))
+
+    row = Exposure.objects.get()
+    assert (answer["results"][0]["outcome"], answer["results"][0]["code"]) == ("accepted", "client_fault")
+    assert (row.variant_key, row.claimed_key, row.is_fault) == (right["variant_key"], wrong, True)
+
+
 def test_exposures__by_the_public_key__are_accepted(browser: Api, running: Experiment) -> None:
     answer = json_of(browser.post(EXPOSURES, {"exposures": [exposure("visitor-1")]}))
 
@@ -105,6 +171,9 @@ BAD_EXPOSURES = {
     "long-unit": {"unit_id": "x" * 256},
     "unknown-variant": {"variant_key": "ghost"},
     "phase-as-text": {"phase": "1"},
+    "holdout-as-text": {"is_holdout": "yes"},
+    "holdout-of-a-test-variant": {"is_holdout": True, "variant_key": "test"},
+    "customer": {"customer_id": "7"},
     "phase-as-boolean": {"phase": True},
     "phase-as-list": {"phase": [1]},
     "phase-as-float": {"phase": 1.0},

@@ -81,6 +81,20 @@ def test_schema__each_operation__wants_a_key_and_names_its_refusals(schema: dict
         assert operation["summary"], name
 
 
+def test_schema__exposures__come_in_three_shapes(schema: dict[str, Any]) -> None:
+    body = ours(schema)["exposure_record"]["requestBody"]["content"]["application/json"]["schema"]
+    shapes = schema["components"]["schemas"]
+
+    named = {each["$ref"].rsplit("/", 1)[1] for each in shapes[body["$ref"].rsplit("/", 1)[1]]["oneOf"]}
+    items = shapes["ExposureBatch"]["properties"]["exposures"]["items"]
+    members = {each["$ref"].rsplit("/", 1)[1] for each in shapes[items["$ref"].rsplit("/", 1)[1]]["oneOf"]}
+
+    assert named == {"ExposureBatch", "SegmentBatch", "SegmentView", "GrowthBookView"}
+    assert members == {"Exposure", "SegmentView", "GrowthBookView"}
+    assert {"event", "messageId", "anonymousId", "properties"} <= set(shapes["SegmentView"]["properties"])
+    assert {"key", "hashValue"} <= set(shapes["GrowthBookResult"]["properties"])
+
+
 def test_schema__over_http__is_open_and_its_page_loads_nothing_from_elsewhere(nobody: Api) -> None:
     assert nobody.get("/api/schema/").status_code == 200
 
