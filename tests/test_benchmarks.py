@@ -38,7 +38,7 @@ def test_main__unknown_group__names_those_there_are(tmp_path: Path, capsys: pyte
     returned = runner.main(["improt"], kept_in=tmp_path / "bench.json")
 
     assert returned == 2
-    assert "There is no group improt; there is: import." in capsys.readouterr().err
+    assert "There is no group improt; there is: decisions, import." in capsys.readouterr().err
     assert not (tmp_path / "bench.json").exists()
 
 

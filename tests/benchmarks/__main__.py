@@ -8,11 +8,14 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.benchmarks import importing
+from tests.benchmarks import decisions, importing
 from tests.benchmarks.figures import Figure, keep, show
 from tests.environment import PROJECT
 
-GROUPS: Mapping[str, Callable[[], list[Figure]]] = {"import": importing.measure}
+GROUPS: Mapping[str, Callable[[], list[Figure]]] = {
+    "decisions": decisions.measure,
+    "import": importing.measure,
+}
 KEPT_IN = PROJECT / ".smplat" / "bench.json"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,12 +14,12 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured; `limit` is in `unit`, and the value must stay below it."""
+    """What was measured; `limit` is in `unit`, and the value must stay below it. Infinite: told for the record."""
 
     figure: str
     value: float
     unit: str
-    limit: float
+    limit: float = math.inf
 
     @property
     def holds(self) -> bool:
@@ -34,7 +35,7 @@ class Figure:
     @property
     def goal(self) -> str:
         """Return the goal in words of the table."""
-        return f"< {self.limit:g}"
+        return "" if math.isinf(self.limit) else f"< {self.limit:g}"
 
 
 def show(figures: Sequence[Figure], console: Console) -> None:
@@ -42,8 +43,12 @@ def show(figures: Sequence[Figure], console: Console) -> None:
     table = Table("Figure", "Value", "Unit", "Goal", "Holds")
     for measured in figures:
         verdict = "[green]yes[/]" if measured.holds else "[red]no[/]"
-        table.add_row(measured.figure, f"{measured.value:,.1f}", measured.unit, measured.goal, verdict)
+        table.add_row(measured.figure, _shown(measured.value), measured.unit, measured.goal, verdict)
     console.print(table)
+
+
+def _shown(value: float) -> str:
+    return f"{value:,.1f}" if abs(value) >= 10 else f"{value:.3g}"
 
 
 def keep(figures: Sequence[Figure], path: Path) -> None:

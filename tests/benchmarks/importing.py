@@ -6,17 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
-import psycopg
-
-from smplat.embedded.cluster import SUPERUSER, Cluster
+from tests.benchmarks.databases import STATE, own_database
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.retail import order_file
-from tests.environment import PROJECT, TEST_ENVIRONMENT
+from tests.environment import PROJECT
 
-STATE = PROJECT / ".smplat" / "bench"
 WALL_SECONDS, PEAK_MEGABYTES = 60, 300
 MANAGE = [sys.executable, "manage.py"]
 # So that each order is held against bundles, as in a shop: real pairs of the real file.
@@ -33,7 +29,7 @@ for anchor, other in {pairs}:
 def measure() -> list[Figure]:
     """Import the file once; wall time and peak memory are those of the importing process from start to end."""
     path = order_file(STATE)
-    with _own_database() as environment:
+    with own_database() as environment:
         _run(["migrate", "--verbosity", "0"], environment)
         _run(["shell", "-v", "0", "-c", MAKE_BUNDLES.format(pairs=BUNDLES)], environment)
         seconds, megabytes = _timed(["import_orders", str(path), "--format", "online-retail"], environment)
@@ -41,26 +37,6 @@ def measure() -> list[Figure]:
         Figure("import of 240,007 order lines, wall time", seconds, "s", WALL_SECONDS),
         Figure("import of 240,007 order lines, peak memory", megabytes, "MB", PEAK_MEGABYTES),
     ]
-
-
-@contextmanager
-def _own_database() -> Iterator[Mapping[str, str]]:
-    """Yield the environment of commands on a new database of the embedded PostgreSQL, and drop it afterwards."""
-    STATE.mkdir(parents=True, exist_ok=True)
-    cluster = Cluster(STATE / "postgres", durable=True)
-    cluster.ensure_running()
-    name = f"bench_{os.getpid()}"
-    with psycopg.connect(host=str(cluster.sockets), user=SUPERUSER, dbname="postgres", autocommit=True) as server:
-        server.execute(f"CREATE DATABASE {name}")
-        try:
-            yield {
-                **os.environ,
-                **TEST_ENVIRONMENT,
-                "DATABASE_URL": f"postgres://{SUPERUSER}@/{cluster.sockets}/{name}",
-            }
-        finally:
-            server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    cluster.stop()
 
 
 def _run(arguments: list[str], environment: Mapping[str, str]) -> None:

@@ -56,9 +56,9 @@ def test_create__in_an_exclusion_group__shows_its_range(api: Api, body: dict[str
 
 
 def test_create__in_an_unknown_group__names_the_field(api: Api, body: dict[str, Any]) -> None:
-    problem = problem_of(api.post("/catalog/experiments", body | {"exclusion_group": "ghost"}), 422)
+    problem = problem_of(api.post("/catalog/experiments", body | {"exclusion_group": "ghost"}), 422, "invalid")
 
-    assert fields_of(problem) == {"exclusion_group"}
+    assert fields_of(problem) == {("exclusion_group", "unknown_group")}
 
 
 def test_create__by_a_key__is_audited_under_its_name(api_with: Callable[..., Api], body: dict[str, Any]) -> None:
