@@ -22,6 +22,7 @@ _TABLES_SEEN_BY_ALL = (
     "exposure",
     "order",
     "orderoutcome",
+    "unitalias",
     "alert",
     "delivery",
     "deliveryattempt",

@@ -138,6 +138,11 @@ class CatalogExperimentService:
         lifecycle.conclude(_id_of(slug), actor=self.actor, now=now, **arguments)
         return self.get(slug)
 
+    def renew(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
+        """Start the count of a running experiment again, in a new phase (`lifecycle.open_new_phase`)."""
+        lifecycle.open_new_phase(_id_of(slug), actor=self.actor, now=now, **arguments)
+        return self.get(slug)
+
     def preflight(self, slug: str, *, now: datetime) -> tuple[Check, ...]:
         """Return the launch checklist (`preflight.run_preflight`)."""
         return run_preflight(self.get(slug), now=now)

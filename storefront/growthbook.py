@@ -12,7 +12,6 @@ from hashlib import blake2b
 from typing import Any
 
 import orjson
-from django.utils import timezone
 
 from catalog_experiments import targeting
 from catalog_experiments.assignment import BUCKETS, Range, equal_weights
@@ -42,7 +41,7 @@ def features() -> Answer:
         problem = {"status": 503, "error": "No experiments are known yet; ask again in a second."}
         return Answer(503, orjson.dumps(problem), {**_HEADERS, "Cache-Control": "no-store"})
     payload = _current_payload(snapshot, is_fresh=current is not None)
-    not_after = held.not_after(timezone.now()).isoformat(timespec="seconds")
+    not_after = held.not_after_text()
     body = b'%s,"not_after":"%s"}' % (payload.json[:-1], not_after.encode())
     return Answer(200, body, {**_HEADERS, "ETag": payload.etag})
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 import orjson
-from django.utils import timezone
 
 from catalog_experiments.targeting.coercion import to_text
 from storefront.answers import Answer
@@ -73,7 +72,7 @@ def evaluate_all(body: bytes) -> Answer:
         return _unavailable({})
     write = stand_in if current is None else item
     flags = b",".join([ready.text(write) for ready in decide_all(question.unit_id, question.context)])
-    not_after = held.not_after(timezone.now()).isoformat(timespec="seconds")
+    not_after = held.not_after_text()
     about = b'],"metadata":{"version":%d,"notAfter":"%s"}}' % (snapshot.version, not_after.encode())
     etag = f'"{blake2b(flags, digest_size=16).hexdigest()}"'
     return Answer(200, b'{"flags":[' + flags + about, {**_HEADERS, "ETag": etag})

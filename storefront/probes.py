@@ -27,7 +27,7 @@ def document_age() -> tuple[str, bool, str]:
 
 
 def order_reports() -> tuple[str, bool, str]:
-    """Say how many orders wait for telemetry; always ok, since the shop goes on either way and must not leave traffic."""
+    """Say how many orders wait for telemetry; always ok, since the shop must not leave traffic for that."""
     waiting = ShopOrder.objects.unreported_before(timezone.now() - REPORT_WITHIN).count()
     return "storefront_orders", True, f"{waiting} orders not reported within 5 minutes"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import unquote_plus
+
+import orjson
 
 from catalog_experiments.api.parsers import Limits, MalformedBody, read_json
 from catalog_experiments.api.problems import FieldProblem, Problem
@@ -63,24 +65,34 @@ def read_query(query: str) -> Question:
 
 def _parameters(query: str) -> dict[str, list[str]]:
     values: dict[str, list[str]] = {name: [] for name in PARAMETERS}
-    try:
-        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=2 * MOST_NAMED, errors="strict")
-    except ValueError:
-        raise _refuse_query("unit_id", "The query is not UTF-8, or too long.") from None
-    for name, value in pairs:
+    pairs = query.split("&") if query else []
+    if len(pairs) > 2 * MOST_NAMED:
+        raise _refuse_query("experiment", f"Name at most {MOST_NAMED}.")
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        name = _decoded(name)
         if name not in values:
             raise _refuse_query(name[:40], f"This address has no such parameter: it takes {', '.join(PARAMETERS)}.")
         if values[name] and name in ("unit_id", "context"):
             raise _refuse_query(name, "Give it once.")
-        values[name].append(value)
+        values[name].append(_decoded(value))
     return values
+
+
+def _decoded(text: str) -> str:
+    if "%" not in text and "+" not in text:
+        return text
+    try:
+        return unquote_plus(text, errors="strict")
+    except UnicodeDecodeError:
+        raise _refuse_query("unit_id", "The query is not UTF-8.") from None
 
 
 def _context_of(text: str) -> Mapping[str, Any]:
     try:
-        context = read_json(text.encode("utf-8", "surrogatepass"), BODY_LIMITS)
-    except MalformedBody as malformed:
-        raise _refuse_query("context", str(malformed.detail)) from None
+        context = orjson.loads(text.encode("utf-8", "surrogatepass"))
+    except orjson.JSONDecodeError as malformed:
+        raise _refuse_query("context", f"It is no JSON: {malformed}.") from None
     if not isinstance(context, dict):
         raise _refuse_query("context", 'It must be a JSON object such as {"country": "DE"}.')
     return context

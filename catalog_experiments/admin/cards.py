@@ -10,6 +10,8 @@ from catalog_experiments.admin.charts import Forest, Meter, Sparkline, evidence_
 from catalog_experiments.admin.reasons import ACCEPTANCE_BOUNDS, next_step, reason_for
 from catalog_experiments.admin.states import State, state_of, verdict_state
 from catalog_experiments.analysis import Report, VariantReport
+from catalog_experiments.enforcement import verdicts_now
+from catalog_experiments.guardrails import GuardrailConfigError, from_record, gravest, to_record
 from catalog_experiments.models import Experiment, GuardrailEvaluation
 from catalog_experiments.phrasing import range_text, times_text
 
@@ -73,8 +75,8 @@ def build_card(
     now: dt.datetime,
 ) -> Card:
     """Turn an experiment, its report (None for a draft) and its newest evaluation into a card."""
-    verdicts = verdicts_by_variant(evaluation)
-    state = state_of(experiment, evaluation.verdict if evaluation else "")
+    verdicts = verdicts_of(experiment, evaluation, now=now)
+    state = state_of(experiment, evaluation.verdict if evaluation else gravest_verdict(verdicts))
     limit = experiment.guardrail_config.get("min_acceptance_rate")
     return Card(
         experiment=experiment,
@@ -92,9 +94,25 @@ def build_card(
     )
 
 
-def verdicts_by_variant(evaluation: GuardrailEvaluation | None) -> Verdicts:
-    """Index an evaluation's frozen verdicts by variant key; empty without an evaluation."""
-    return {} if evaluation is None else {entry["variant_key"]: entry for entry in evaluation.verdicts}
+def verdicts_of(experiment: Experiment, evaluation: GuardrailEvaluation | None, *, now: dt.datetime) -> Verdicts:
+    """Index an evaluation's frozen verdicts by variant key; empty without one.
+
+    No record is kept of a seeded experiment: its verdicts are judged for the card, so that QA sees every badge.
+    """
+    entries = evaluation.verdicts if evaluation else _seeded_verdicts(experiment, now) if experiment.is_seeded else []
+    return {entry["variant_key"]: entry for entry in entries}
+
+
+def _seeded_verdicts(experiment: Experiment, now: dt.datetime) -> list[dict[str, Any]]:
+    try:
+        return to_record(verdicts_now(experiment, now=now))
+    except GuardrailConfigError:
+        return []  # unreadable guardrails are the checklist's to tell; the other cards must still come
+
+
+def gravest_verdict(verdicts: Verdicts) -> str:
+    """Return the verdict that counts most, '' where none was reached."""
+    return gravest(from_record(verdicts.values())) if verdicts else ""
 
 
 def _rows(experiment: Experiment, report: Report | None, verdicts: Verdicts) -> tuple[VariantRow, ...]:

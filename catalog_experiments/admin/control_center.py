@@ -127,5 +127,5 @@ control_center_urls: list[URLPattern] = [
     page(f"{_SLUG}/preflight", preflight, "control-center-preflight"),
     page(f"{_SLUG}/evaluate", evaluate_now, "control-center-evaluate"),
     page(rf"{_SLUG}/evaluations/(?P<sequence>\d+)", evaluation_record, "control-center-evaluation"),
-    page(rf"{_SLUG}/(?P<verb>publish|pause|resume|complete|delete)", verb_page, "control-center-verb"),
+    page(rf"{_SLUG}/(?P<verb>publish|pause|resume|renew|complete|conclude|delete)", verb_page, "control-center-verb"),
 ]

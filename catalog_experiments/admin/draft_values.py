@@ -67,7 +67,7 @@ def changes_from(form: Any, variants: Any) -> ExperimentChanges:
 
 def _values(form: Any, variants: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
     cleaned = form.cleaned_data
-    bounds = {name: cleaned[field] / 100 for field, name in _RATES.items() if cleaned[field] is not None}
+    bounds = {name: _rate(cleaned[field]) for field, name in _RATES.items() if cleaned[field] is not None}
     return {
         "name": cleaned["name"],
         "description": cleaned["description"],
@@ -107,3 +107,8 @@ def _variants(variants: Any) -> list[VariantSpec]:
 
 def _percent(rate: float | None) -> float | None:
     return None if rate is None else round(100 * rate, 6)
+
+
+def _rate(percent: float) -> float:
+    # Rounded as `_percent` is: 12.3 / 100 is 0.12300000000000001, an edit that nobody made.
+    return round(percent / 100, 8)

@@ -11,11 +11,14 @@ from catalog_experiments.admin.states import (
     DRAFT,
     HEALTHY,
     HOLD,
+    OUTAGE,
     PAUSED,
     PAUSED_BY_GUARDRAIL,
     WATCH,
     State,
 )
+from catalog_experiments.enforcement.alerts import HOLD_SENTENCES, sentence_of
+from catalog_experiments.guardrails import from_record
 from catalog_experiments.models import Experiment
 from catalog_experiments.phrasing import rate_text, times_text
 
@@ -30,6 +33,7 @@ _NEXT_STEPS: Mapping[State, str] = {
     WATCH: "nothing yet. The pause comes by itself if the evidence gets there.",
     HOLD: "find out why the data cannot be trusted, then open a new phase.",
     BREACHED: "look at the offer; the pause follows with the next check.",
+    OUTAGE: "look at the offer; the pause follows with the next check.",
     PAUSED_BY_GUARDRAIL: "look at price and copy of the test offer, then complete it or resume with a reason.",
     PAUSED: "resume when ready, or complete it.",
     COMPLETED: "read the result; clone it to try again.",
@@ -38,6 +42,8 @@ _NEXT_STEPS: Mapping[State, str] = {
 
 def next_step(experiment: Experiment, state: State) -> str:
     """Say in one sentence what a merchandiser should do now."""
+    if state is COMPLETED and not experiment.conclusion:
+        return "state the conclusion: it was completed without one."
     if state is COLLECTING and experiment.sample_size_guardrail:
         return f"nothing to do. No verdict before {experiment.sample_size_guardrail:,} orders a variant."
     return _NEXT_STEPS[state]
@@ -50,14 +56,26 @@ def reason_for(experiment: Experiment, state: State, verdicts: Verdicts) -> str:
         return f"Paused at {experiment.paused_at:%H:%M:%S} UTC: {said} Shoppers see the control."
     if state in (HEALTHY, DRAFT, COLLECTING, COMPLETED):
         return ""
-    sentences = [_evidence_sentence(entry) for entry in verdicts.values() if entry["verdict"] in _TROUBLE]
-    text = " ".join(sentence for sentence in sentences if sentence) or experiment.pause_reason
+    sentences = [_sentence(entry) for entry in verdicts.values() if entry["verdict"] in _TROUBLE]
+    told = [sentence for sentence in (_hold_sentence(verdicts), *sentences) if sentence]
+    text = " ".join(told) or experiment.pause_reason
     if state is PAUSED_BY_GUARDRAIL:
         text = f"{text} Paused at {experiment.paused_at:%H:%M:%S} UTC; shoppers see the control."
     return text
 
 
-_TROUBLE = ("breached", "outage", "watch", "hold")
+_TROUBLE = ("breached", "outage", "watch")
+
+
+def _hold_sentence(verdicts: Verdicts) -> str:
+    held = dict.fromkeys(code for entry in verdicts.values() for code in entry["codes"] if code in HOLD_SENTENCES)
+    return f"The data cannot be trusted: {'; '.join(HOLD_SENTENCES[code] for code in held)}." if held else ""
+
+
+def _sentence(verdict: Mapping[str, Any]) -> str:
+    # Bounds other than acceptance (a drop, a collapse) are told as their alert tells them.
+    [known] = from_record([verdict])
+    return _evidence_sentence(verdict) or f"{known.variant_key}: {sentence_of(known)}."
 
 
 def _evidence_sentence(verdict: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ COLLECTING = State("Collecting", "hourglass", "info", 5)
 HEALTHY = State("Healthy", "tick", "ok", 4)
 WATCH = State("Watch", "triangle", "warn", 3)
 HOLD = State("On hold", "octagon", "hold", 2)
+OUTAGE = State("Outage", "pause", "bad", 1)
 BREACHED = State("Breached", "pause", "bad", 1)
 PAUSED_BY_GUARDRAIL = State("Paused by guardrail", "pause", "bad", 0)
 PAUSED = State("Paused by a person", "pause", "mute", 6)
@@ -32,7 +33,7 @@ _BY_VERDICT: Mapping[str, State] = {
     "watch": WATCH,
     "hold": HOLD,
     "breached": BREACHED,
-    "outage": BREACHED,
+    "outage": OUTAGE,
 }
 
 

@@ -11,6 +11,7 @@ from catalog_experiments.models import (
     Moment,
     Order,
     OrderOutcome,
+    UnitAlias,
     VariantMetric,
 )
 
@@ -24,6 +25,14 @@ class ExposureAdmin(ReadOnlyAdmin):
     list_display_links = None
     list_select_related = ("experiment", "phase__experiment")
     ordering = ("-recorded_at",)
+
+
+@admin.register(UnitAlias)
+class UnitAliasAdmin(ReadOnlyAdmin):
+    """Which visitor ids were one customer's; both are keyed digests."""
+
+    list_display = ("visitor", "customer", "recorded_at")
+    search_fields = ("=visitor", "=customer")
 
 
 @admin.register(Order)

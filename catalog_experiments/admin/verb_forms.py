@@ -77,5 +77,26 @@ class CompleteForm(VerbForm):
         return super().arguments() | {"winner_key": self.cleaned_data["winner_key"] or None}
 
 
+class ConcludeForm(CompleteForm):
+    """Stating the conclusion asks what completing asks; what was said before stands there already."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Begin with what is known."""
+        super().__init__(*args, **kwargs)
+        winner = self.experiment.winner
+        self.initial = {
+            **self.initial,
+            "conclusion": self.experiment.conclusion,
+            "winner_key": winner.key if winner else "",
+            "learnings": self.experiment.learnings,
+        }
+
+
+class RenewForm(VerbForm):
+    """A new phase asks why: the numbers so far end here."""
+
+    reason = _reason(required=True, help_text="What was wrong with the numbers so far, and what was done about it?")
+
+
 class DeleteForm(VerbForm):
     """Deleting a draft asks for nothing."""

@@ -12,7 +12,16 @@ from django.views.decorators.http import require_POST
 
 from catalog_experiments.admin.differences import pending_differences
 from catalog_experiments.admin.pages import requires, service_for, show
-from catalog_experiments.admin.verb_forms import CompleteForm, DeleteForm, PauseForm, PublishForm, ResumeForm, VerbForm
+from catalog_experiments.admin.verb_forms import (
+    CompleteForm,
+    ConcludeForm,
+    DeleteForm,
+    PauseForm,
+    PublishForm,
+    RenewForm,
+    ResumeForm,
+    VerbForm,
+)
 from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired, StaleVersion, legal_moves
 from catalog_experiments.models import Experiment, PauseCause
 from catalog_experiments.preflight import Check
@@ -78,6 +87,29 @@ VERBS: Mapping[str, Verb] = {
         "is completed.",
         is_danger=True,
     ),
+    "renew": Verb(
+        "renew",
+        "Open a new phase",
+        "publish_experiment",
+        RenewForm,
+        (
+            "Shoppers see the same offers, split anew at random.",
+            "The numbers of this phase are kept apart; the new one counts from zero.",
+            "A hold that stays in the data (split, mixed visitors, client faults) ends with this phase.",
+        ),
+        "counts from zero in a new phase.",
+    ),
+    "conclude": Verb(
+        "conclude",
+        "State the conclusion",
+        "complete_experiment",
+        ConcludeForm,
+        (
+            "What the experiment came to stands beside its result, for the next one who asks.",
+            "Shoppers see the variant that ships, or the control when none does, within 2 seconds.",
+        ),
+        "has its conclusion.",
+    ),
     "delete": Verb(
         "delete",
         "Delete draft",
@@ -92,7 +124,7 @@ VERBS: Mapping[str, Verb] = {
 
 def offered_verbs(request: HttpRequest, experiment: Experiment) -> list[Verb]:
     """List the verbs that are legal now and that this person may use, in the order of the buttons."""
-    legal = legal_moves(experiment.status)
+    legal = {*legal_moves(experiment.status), *(("renew",) if experiment.is_running else ())}
     return [verb for verb in VERBS.values() if verb.name in legal and _may(request, verb)]
 
 

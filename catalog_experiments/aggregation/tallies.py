@@ -55,7 +55,8 @@ moved AS (
         WHERE kept.unit = changed.unit AND kept.revised_at < changed.since AND kept.status IN {ELIGIBLE}
             AND kept.placed_at >= changed.exposed_at AND kept.placed_at < changed.window_end
             AND EXISTS (
-                SELECT 1 FROM catalog_bundle_order_outcomes outcome JOIN offered offer ON offer.bundle_id = outcome.bundle_id
+                SELECT 1 FROM catalog_bundle_order_outcomes outcome
+                JOIN offered offer ON offer.bundle_id = outcome.bundle_id
                 WHERE outcome.order_id = kept.id AND offer.phase_id = changed.phase_id)
         ORDER BY kept.placed_at, kept.order_ref COLLATE "C" LIMIT 1
     ) steady ON true

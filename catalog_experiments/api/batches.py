@@ -11,7 +11,16 @@ from rest_framework.exceptions import ErrorDetail, ValidationError
 
 from catalog_experiments.api.serializers.fields import read_instant
 from catalog_experiments.api.serializers.intake import MAX_BATCH, OUTCOMES
-from catalog_experiments.intake import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine, Refused, reader_of
+from catalog_experiments.intake import (
+    AliasEvent,
+    ExposureEvent,
+    ItemResult,
+    OfferTaken,
+    OrderEvent,
+    OrderLine,
+    Refused,
+    reader_of,
+)
 
 Event = TypeVar("Event")
 
@@ -51,6 +60,7 @@ class Shape:
 
 _exposure = Shape.of(ExposureEvent, "the item")
 EXPOSURE = Shape("the item", _exposure.known - {"customer_id", "variant_position"}, _exposure.required)
+ALIAS = Shape.of(AliasEvent, "the item")
 ORDER = Shape.of(OrderEvent, "the item")
 LINE = Shape.of(OrderLine, "each of lines")
 _taken = Shape.of(OfferTaken, "each of offers")
@@ -149,6 +159,15 @@ def read_exposure(item: object) -> ExposureEvent:
     if not isinstance(values.get("is_holdout", False), bool):
         raise InvalidItem("invalid", "is_holdout", "must be true or false.")
     return ExposureEvent(**values)
+
+
+def read_alias(item: object) -> AliasEvent:
+    """Read one alias.
+
+    Raises:
+        InvalidItem: naming the field and what it must be.
+    """
+    return AliasEvent(**ALIAS.read(item))
 
 
 def read_order(item: object) -> OrderEvent:

@@ -12,7 +12,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 
-from catalog_experiments.api.problems import FieldProblem, Problem, flatten
+from catalog_experiments.api.problems import RETRY_AFTER_SECONDS, UNAVAILABLE, FieldProblem, Problem, flatten
 from catalog_experiments.bundles import BundleInUse, BundleNotFound, DuplicateBundle, InvalidBundle
 from catalog_experiments.drafting import DuplicateSlug
 from catalog_experiments.drafting.validation import InvalidExperiment
@@ -129,8 +129,7 @@ def _forbidden(exception: PermissionDenied) -> Problem:
 
 def _busy(exception: Exception) -> Problem:
     logger.error("database unavailable or too slow", exc_info=exception)
-    detail = "The database is busy or away; nothing was changed. Try again shortly."
-    return Problem(503, "unavailable", detail, headers={"Retry-After": "1"})
+    return Problem(503, "unavailable", UNAVAILABLE, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 
 def _clash(exception: Exception) -> Problem:

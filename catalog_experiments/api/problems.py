@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.template import loader
 from django.views import defaults
 from rest_framework.request import Request
 
 from catalog_experiments.api.renderers import PROBLEM_MEDIA_TYPE, CompactJSONRenderer
 
 API_PREFIX = "/api/"
+UNAVAILABLE = "The database is busy or away; nothing was changed. Try again shortly."
+RETRY_AFTER_SECONDS = 1
 
 
 @dataclass(frozen=True)
@@ -109,8 +114,20 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:
 
 
 def server_error(request: HttpRequest) -> HttpResponseBase:
-    """Answer a fault of ours: the log holds the rest, found by the request id."""
+    """Answer a fault of ours: the log holds the rest, found by the request id.
+
+    A database that is away is no fault of the page: 503 tells browsers, caches and monitors to come back.
+    """
+    if isinstance(sys.exc_info()[1], (InterfaceError, OperationalError)):
+        return _unavailable(request)
     if not is_api(request):
         return defaults.server_error(request)
     detail = "Something failed on our side; give the request id when you report it."
     return Problem(500, "server_error", detail).response(request)
+
+
+def _unavailable(request: HttpRequest) -> HttpResponseBase:
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
+    if is_api(request):
+        return Problem(503, "unavailable", UNAVAILABLE, headers=headers).response(request)
+    return HttpResponse(loader.render_to_string("503.html"), status=503, headers=headers)

@@ -9,7 +9,7 @@ from catalog_experiments.api.views.base import ApiView
 from catalog_experiments.api.views.bundles import BundleDetailView, BundleListView, BundlesOfProductView
 from catalog_experiments.api.views.experiments import ExperimentDetailView, ExperimentListView
 from catalog_experiments.api.views.history import ExperimentEventsView, ExperimentMetricsView
-from catalog_experiments.api.views.intake import ExposureIntakeView, OrderIntakeView
+from catalog_experiments.api.views.intake import AliasIntakeView, ExposureIntakeView, OrderIntakeView
 from catalog_experiments.api.views.judgement import (
     ExperimentEvaluateView,
     ExperimentPreflightView,
@@ -52,6 +52,7 @@ urlpatterns = [
     *address("catalog/bundles/product/<str:product_slug>", BundlesOfProductView, "bundle-product"),
     *address("catalog/bundles/<str:reference>", BundleDetailView, "bundle-detail"),
     *address("catalog/exposures", ExposureIntakeView, "exposure-intake"),
+    *address("catalog/aliases", AliasIntakeView, "alias-intake"),
     *address("catalog/orders", OrderIntakeView, "order-intake"),
     path("orders/", OrderIntakeView.as_view(schema=None), name="order-intake-alias"),
     path("orders", OrderIntakeView.as_view(schema=None)),

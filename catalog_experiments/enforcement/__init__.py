@@ -5,7 +5,7 @@ The step of the walk between `guardrails.judge` and `lifecycle.pause` + `outbox.
 
 from catalog_experiments.enforcement.evaluation import EvaluationOutcome, TickResult, evaluate, evaluate_due
 from catalog_experiments.enforcement.records import VerifyResult, verify_chain
-from catalog_experiments.enforcement.reporting import EvaluationReport, VariantBreach, report
+from catalog_experiments.enforcement.reporting import EvaluationReport, VariantBreach, report, verdicts_now
 from catalog_experiments.enforcement.worker import BundleExperimentGuardrailWorker
 
 __all__ = [
@@ -18,5 +18,6 @@ __all__ = [
     "evaluate",
     "evaluate_due",
     "report",
+    "verdicts_now",
     "verify_chain",
 ]

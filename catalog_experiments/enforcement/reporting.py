@@ -65,10 +65,10 @@ def report(experiment: Experiment, *, now: datetime) -> EvaluationReport:
     Raises:
         GuardrailConfigError: the stored guardrails are not valid.
     """
-    frame = load_frames([experiment], watermark_at=_as_of(experiment, now)).get(experiment.pk)
+    frame = _frame_of(experiment, now)
     if frame is None:
         return _draft_report(experiment, now)
-    fresh = judge_frame(_seeded(frame) if frame.phase.origin == PhaseOrigin.SEEDED else frame).verdicts
+    fresh = _fresh(frame)
     latched = _latched(frame)
     verdicts = latched or fresh
     return EvaluationReport(
@@ -79,6 +79,26 @@ def report(experiment: Experiment, *, now: datetime) -> EvaluationReport:
         is_latched=bool(latched),
         would_no_longer_cross=bool(latched) and not any(verdict.would_pause for verdict in fresh),
     )
+
+
+def verdicts_now(experiment: Experiment, *, now: datetime) -> tuple[VariantVerdict, ...]:
+    """Judge an experiment on the numbers as they are stored, whatever was recorded before; empty for a draft.
+
+    What a card shows of a seeded experiment, of which no record is kept.
+
+    Raises:
+        GuardrailConfigError: the stored guardrails are not valid.
+    """
+    frame = _frame_of(experiment, now)
+    return _fresh(frame) if frame is not None else ()
+
+
+def _frame_of(experiment: Experiment, now: datetime) -> EvaluationFrame | None:
+    return load_frames([experiment], watermark_at=_as_of(experiment, now)).get(experiment.pk)
+
+
+def _fresh(frame: EvaluationFrame) -> tuple[VariantVerdict, ...]:
+    return judge_frame(_seeded(frame) if frame.phase.origin == PhaseOrigin.SEEDED else frame).verdicts
 
 
 def _as_of(experiment: Experiment, now: datetime) -> datetime:

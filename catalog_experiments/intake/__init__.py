@@ -4,6 +4,7 @@ Second step of the walk, between `decisions` and `aggregation`. Everything is bu
 answered item by item after commit: one bad item never sinks a batch.
 """
 
+from catalog_experiments.intake.aliases import AliasEvent, record_aliases
 from catalog_experiments.intake.events import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine, Refused
 from catalog_experiments.intake.exposures import record_exposures
 from catalog_experiments.intake.orders import BundleAcceptanceService, record_orders
@@ -11,6 +12,7 @@ from catalog_experiments.intake.serving import ServedSpan, retention_month, serv
 from catalog_experiments.intake.shapes import reader_of
 
 __all__ = [
+    "AliasEvent",
     "BundleAcceptanceService",
     "ExposureEvent",
     "ItemResult",
@@ -20,6 +22,7 @@ __all__ = [
     "Refused",
     "ServedSpan",
     "reader_of",
+    "record_aliases",
     "record_exposures",
     "record_orders",
     "retention_month",

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 from django.db import connection
 
+from catalog_experiments.intake.aliases import settle_people
 from catalog_experiments.intake.claims import Claim, ClaimBook
 from catalog_experiments.intake.events import ExposureEvent, ItemResult, Refused
 from catalog_experiments.intake.fields import read_segments, read_text, read_time, refuse_late
@@ -169,6 +170,7 @@ class _Batch:
         """Write the rows and mark the reports that told nothing new."""
         changed: set[Key] = set()
         write_surviving(list(self._sightings), lambda keys: changed.update(self._upsert(keys)), self._refuse)
+        settle_people({unit for _, unit in self._sightings})
         for key, sighting in self._sightings.items():
             # One report of a changed row made the change; the others of the batch repeat it.
             for place in sighting.places[1:] if key in changed else sighting.places:

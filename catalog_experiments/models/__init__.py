@@ -19,7 +19,7 @@ from catalog_experiments.models.experiment import (
 from catalog_experiments.models.job import JobLease, JobOutcome, JobRun, ScheduleOrigin
 from catalog_experiments.models.metric import AggregationCursor, GuardrailTally, Moment, MomentMetric, VariantMetric
 from catalog_experiments.models.publication import OverridePublication, PublishedDocument
-from catalog_experiments.models.telemetry import Exposure, Order, OrderOutcome, OrderStatus
+from catalog_experiments.models.telemetry import Exposure, Order, OrderOutcome, OrderStatus, UnitAlias
 
 __all__ = [
     "AggregationCursor",
@@ -52,6 +52,7 @@ __all__ = [
     "PublishedDocument",
     "ScheduleOrigin",
     "StockState",
+    "UnitAlias",
     "UnitKind",
     "Variant",
     "VariantMetric",

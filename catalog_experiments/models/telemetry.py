@@ -42,6 +42,31 @@ class Exposure(models.Model):
         return f"{self.unit} met {self.variant_key}"
 
 
+class UnitAlias(models.Model):
+    """A customer was seen to be the person behind a visitor id; both are keyed digests.
+
+    A visitor id belongs to one customer for good: the first report is kept. What follows for exposures is marked on
+    their rows, for open phases only.
+    """
+
+    id = time_ordered_key()
+    visitor = models.UUIDField(unique=True)
+    customer = models.UUIDField(db_index=True)
+    recorded_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "catalog_unit_aliases"
+        ordering = ["-recorded_at"]
+        verbose_name_plural = "unit aliases"
+        constraints = [
+            models.CheckConstraint(condition=~models.Q(visitor=models.F("customer")), name="unit_alias_of_another")
+        ]
+
+    def __str__(self) -> str:
+        """Name both."""
+        return f"{self.visitor} is {self.customer}"
+
+
 class OrderStatus(models.TextChoices):
     """What the shop says of an order; paid and confirmed ones count."""
 

@@ -79,7 +79,7 @@ def check_exclusion_group(launch: Launch) -> Check:
         return launch.passed("exclusion_group", "No exclusion group: a visitor may meet other experiments too.")
     running = Experiment.objects.running().exclude(pk=launch.experiment.pk)
     rivals = running.filter(
-        exclusion_group_id=spec.exclusion_group,
+        exclusion_group__slug=spec.exclusion_group,
         exclusion_start__lt=spec.exclusion_end,
         exclusion_end__gt=spec.exclusion_start,
     )

@@ -70,9 +70,12 @@ def run_task(
     return run_job(replace(job.spec, kwargs=kwargs or job.spec.kwargs), slot_at=slot_at, trigger=trigger, now=now)
 
 
-def run_now(task: str, *, now: datetime, trigger: str = "manual") -> JobResult:
-    """Work a job at once in a slot of its own, whatever was done before; for people and for the interval loop."""
-    return run_job(_job_of(task, now).spec, slot_at=now, trigger=trigger, now=now)
+def run_now(task: str, *, now: datetime, trigger: str = "manual", work: Worker | None = None) -> JobResult:
+    """Work a job at once in a slot of its own, whatever was done before; for people and for the interval loop.
+
+    `work` stands in for the job's own work, as when a command shows how far it is.
+    """
+    return run_job(_job_of(task, now).spec, slot_at=now, trigger=trigger, now=now, work=work)
 
 
 def run_job(spec: JobSpec, *, slot_at: datetime, trigger: str, now: datetime, work: Worker | None = None) -> JobResult:

@@ -2,5 +2,5 @@
 
 from smplat.settings import *  # noqa: F403
 
-MIDDLEWARE: list[str] = []
+MIDDLEWARE = []
 ROOT_URLCONF = "tests.benchmarks.constants"

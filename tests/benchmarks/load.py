@@ -5,18 +5,20 @@ Run as a program it reads a plan on stdin and writes what it saw on stdout, both
 
 from __future__ import annotations
 
-import asyncio
 import json
+import select
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import count
+from itertools import cycle
 
 from tests.environment import PROJECT
 
 END_OF_HEAD = b"\r\n\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -48,65 +50,64 @@ def drive(plan: Plan) -> Seen:
     return Seen(**json.loads(done.stdout))
 
 
-class _Visitor(asyncio.Protocol):
-    """One connection: measures from the sending of a request to the last byte of its answer."""
+@dataclass
+class _Connection:
+    """One connection: what has come of the present answer, and when its request was sent (seconds)."""
 
-    def __init__(self, requests: Sequence[bytes], turn: count[int], latencies: list[float]) -> None:
-        self._requests, self._turn, self._latencies = requests, turn, latencies
-        self._transport: asyncio.Transport | None = None
-        self._buffer = b""
-        self._sent_at = 0.0
-        self.failed = 0
+    socket: socket.socket
+    came: bytes = b""
+    sent_at: float = 0.0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the first time."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._ask()
+    def ask(self, request: bytes) -> None:
+        """Send one request; it fits into the socket's buffer."""
+        self.came, self.sent_at = b"", time.perf_counter()
+        self.socket.sendall(request)
 
-    def data_received(self, data: bytes) -> None:
-        """Ask again once the answer is whole."""
-        self._buffer += data
-        head_end = self._buffer.find(END_OF_HEAD)
-        if head_end < 0 or len(self._buffer) < head_end + len(END_OF_HEAD) + _length(self._buffer[:head_end]):
-            return
-        self._latencies.append(time.perf_counter() - self._sent_at)
-        self.failed += self._buffer[9:12] not in (b"200", b"304")
-        self._buffer = b""
-        self._ask()
+    def is_answered(self) -> bool:
+        """Read what is there, and say whether the answer is whole.
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Count a connection that the server closed as a failure."""
-        self.failed += exc is not None
-
-    def stop(self) -> None:
-        """Ask no more."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def _ask(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._sent_at = time.perf_counter()
-            self._transport.write(self._requests[next(self._turn) % len(self._requests)])
+        Raises:
+            ConnectionError: the server hung up.
+        """
+        piece = self.socket.recv(1 << 20)
+        if not piece:
+            raise ConnectionError("the server closed a connection")
+        self.came += piece
+        return _is_whole(self.came)
 
 
-def _length(head: bytes) -> int:
-    at = head.lower().find(b"content-length:")
-    return int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+def _is_whole(answer: bytes) -> bool:
+    head, found, body = answer.partition(END_OF_HEAD)
+    if not found:
+        return False
+    lowered = head.lower()
+    if b"transfer-encoding: chunked" in lowered:
+        return body.endswith(LAST_CHUNK)
+    at = lowered.find(b"content-length:")
+    return at < 0 or len(body) >= int(lowered[at + 15 :].split(b"\r\n", 1)[0])
 
 
-async def _run(plan: Plan) -> Seen:
-    requests, turn, latencies = [text.encode() for text in plan.requests], count(), list[float]()
-    loop = asyncio.get_running_loop()
-    visitors = []
+def run(plan: Plan) -> Seen:
+    """Ask until the time is over, in a bare loop: the load shares the machine with the server."""
+    requests, latencies, failed = cycle(text.encode() for text in plan.requests), list[float](), 0
+    poll = select.epoll()
+    connections = {}
     for _ in range(plan.connections):
-        _, visitor = await loop.create_connection(lambda: _Visitor(requests, turn, latencies), "127.0.0.1", plan.port)
-        visitors.append(visitor)
-    await asyncio.sleep(plan.seconds)
-    for visitor in visitors:
-        visitor.stop()
+        opened = socket.create_connection(("127.0.0.1", plan.port))
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        poll.register(opened, select.EPOLLIN)
+        connections[opened.fileno()] = _Connection(opened)
+    until = time.perf_counter() + plan.seconds
+    for connection in connections.values():
+        connection.ask(next(requests))
+    while time.perf_counter() < until:
+        for handle, _ in poll.poll(0.1):
+            connection = connections[handle]
+            if connection.is_answered():
+                latencies.append(time.perf_counter() - connection.sent_at)
+                failed += connection.came[9:12] not in (b"200", b"304")
+                connection.ask(next(requests))
     ordered = sorted(latencies)
-    failed = sum(visitor.failed for visitor in visitors)
     return Seen(len(ordered), failed, _rank(ordered, 0.5), _rank(ordered, 0.99))
 
 
@@ -115,4 +116,4 @@ def _rank(ordered: Sequence[float], share: float) -> float:
 
 
 if __name__ == "__main__":
-    json.dump(asdict(asyncio.run(_run(Plan(**json.load(sys.stdin))))), sys.stdout)
+    json.dump(asdict(run(Plan(**json.load(sys.stdin)))), sys.stdout)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from catalog_experiments import lifecycle, publication
@@ -94,6 +94,8 @@ SLOTS: dict[str, Verb] = {
 
 
 @many
+@example([("c", "publish"), ("a", "publish"), ("b", "publish"), ("c", "pause")])
+@example([("a", "publish"), ("c", "publish"), ("b", "publish"), ("a", "complete"), ("c", "pause")])
 @given(st.lists(st.tuples(st.sampled_from(["a", "b", "c"]), st.sampled_from(sorted(SLOTS))), min_size=4, max_size=12))
 def test_slot__of_a_page_with_three_experiments__has_the_first_in_line(steps: list[tuple[str, str]]) -> None:
     clear()

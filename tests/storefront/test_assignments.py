@@ -150,7 +150,7 @@ BAD_QUERIES = {
     "context-not-json": "unit_id=a&context={",
     "context-a-list": "unit_id=a&context=[]",
     "context-twice": "unit_id=a&context={}&context={}",
-    "context-too-deep": "unit_id=a&context=" + '{"a":' * 40 + "1" + "}" * 40,
+    "context-too-deep": "unit_id=a&context=" + '{"a":' * 2000 + "1" + "}" * 2000,
     "too-many": "&".join(f"experiment=e{number}" for number in range(300)),
 }
 

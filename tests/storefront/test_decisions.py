@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from typing import Any
 
@@ -217,3 +218,19 @@ def test_snapshot__raised_coverage__moves_nobody(hold: Hold) -> None:
     enrolled = [unit for unit in units if before[unit].is_enrolled]
     assert len(enrolled) > 100
     assert all(after[unit].variant_key == before[unit].variant_key for unit in enrolled)
+
+
+def test_decide__with_every_socket_blocked__decides_all_the_same(hold: Hold, monkeypatch: pytest.MonkeyPatch) -> None:
+    half = {"seed": "group", "ranges": [[0, 5_000]]}
+    hold(make_entry(filters=[half], targeting={"device": "mobile"}))
+    monkeypatch.setattr(socket.socket, "connect", _refuse)
+    monkeypatch.setattr(socket.socket, "send", _refuse)
+
+    decisions_made = Counter(decided(f"unit-{number}", {"device": "mobile"}).reason for number in range(2_000))
+
+    assert set(decisions_made) == {"SPLIT", "STATIC"}
+    assert abs(decisions_made["SPLIT"] - 1_000) < 4 * 22.4
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("a decision reached for the network")

@@ -7,6 +7,7 @@ import http.client
 import itertools
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -42,6 +43,7 @@ PACE = 100
 """Seconds that pass in one for the process that outlives its database."""
 
 OUTAGE_SECONDS = 12 * 60
+PATIENCE_SECONDS = 30
 HEADLINE = "Only the test variant says this"
 ACTOR = "user:mara"
 
@@ -75,14 +77,14 @@ def newest_plan(slug: str) -> Plan:
 
 
 @contextlib.contextmanager
-def person() -> Iterator[subprocess.Popen[str]]:
+def person() -> Iterator[subprocess.Popen[bytes]]:
     """Start a process that carries out the verbs written to it."""
     environment = {**os.environ, "DATABASE_URL": url_of_test_database()}
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.storefront.programs.act"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        bufsize=0,
         env=environment,
         cwd=PROJECT,
         start_new_session=True,
@@ -94,15 +96,18 @@ def person() -> Iterator[subprocess.Popen[str]]:
             end(process)
 
 
-def tell(process: subprocess.Popen[str], *words: object) -> None:
+def tell(process: subprocess.Popen[bytes], *words: object) -> None:
     assert process.stdin is not None
-    process.stdin.write(" ".join(map(str, words)) + "\n")
+    process.stdin.write(" ".join(map(str, words)).encode() + b"\n")
     process.stdin.flush()
 
 
-def hear(process: subprocess.Popen[str]) -> str:
+def hear(process: subprocess.Popen[bytes]) -> str:
     assert process.stdout is not None
-    return process.stdout.readline().strip()
+    readable, _, _ = select.select([process.stdout], [], [], PATIENCE_SECONDS)
+    assert readable, "the process said nothing"
+    line: bytes = process.stdout.readline()
+    return line.decode().strip()
 
 
 def test_pause_one_while_another_publishes__two_hundred_rounds__newest_document_is_the_table() -> None:
@@ -179,9 +184,10 @@ class Heard(NamedTuple):
     age_seconds: float
 
 
-def next_change(watcher: subprocess.Popen[str]) -> Heard:
+def next_change(watcher: subprocess.Popen[bytes]) -> Heard:
     said = json.loads(hear(watcher))
-    return Heard(*said["answer"], said["age_seconds"])
+    reason, variant_key, is_enrolled = said["answer"]
+    return Heard(reason, variant_key, is_enrolled, said["age_seconds"])
 
 
 def test_database_away_for_twelve_minutes__served_then_control_then_back(other_database: Cluster) -> None:
@@ -195,8 +201,8 @@ def test_database_away_for_twelve_minutes__served_then_control_then_back(other_d
         command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        bufsize=0,
         stderr=subprocess.DEVNULL,
-        text=True,
         env=environment,
         cwd=PROJECT,
         start_new_session=True,
@@ -275,7 +281,7 @@ def test_pause__server_of_four_processes__shows_in_each_within_two_seconds(port:
         wait_until(all_four_show_the_test_variant, 40)
         pause(experiment)
         paused_at = time.monotonic()
-        after = []
+        after: list[Sight] = []
         while time.monotonic() < paused_at + 2 or len({sight.process for sight in after if not sight.is_test}) < 4:
             after.append(look(port, unit_id))
             assert time.monotonic() < paused_at + 10

@@ -112,6 +112,19 @@ EXPOSURE_BODIES = PolymorphicProxySerializer(
 )
 
 
+class AliasSerializer(StrictSerializer):
+    """The shop saw that a customer is the person it knew as a visitor: at login, or at checkout."""
+
+    visitor_id = TextField(max_length=MAX_UNIT_ID, help_text="The unit id of before.")
+    customer_id = TextField(max_length=MAX_UNIT_ID, help_text="The customer's id; both are stored as digests only.")
+
+
+class AliasBatchSerializer(serializers.Serializer[Any]):
+    """Up to 1,000 aliases."""
+
+    aliases = serializers.ListField(child=AliasSerializer(), max_length=MAX_BATCH)
+
+
 class OrderBatchSerializer(serializers.Serializer[Any]):
     """Up to 1,000 orders."""
 

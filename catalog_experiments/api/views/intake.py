@@ -7,16 +7,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog_experiments.access import Scope
-from catalog_experiments.api.batches import exposure_list, read_batch, read_exposure, read_order
+from catalog_experiments.api.batches import exposure_list, read_alias, read_batch, read_exposure, read_order
 from catalog_experiments.api.parsers import IntakeJSONParser
 from catalog_experiments.api.schema import operation
 from catalog_experiments.api.serializers.intake import (
     EXPOSURE_BODIES,
+    AliasBatchSerializer,
     BatchResultSerializer,
     OrderBatchSerializer,
 )
 from catalog_experiments.api.views.base import ApiView
-from catalog_experiments.intake import record_exposures, record_orders
+from catalog_experiments.intake import record_aliases, record_exposures, record_orders
 
 TAG = "intake"
 DESCRIPTION = (
@@ -48,6 +49,28 @@ class ExposureIntakeView(ApiView):
         """Record the batch and say what became of each item."""
         batch = read_batch(exposure_list(request.data), "exposures", read_exposure)
         return Response(batch.answer(record_exposures(batch.events, now=timezone.now())))
+
+
+class AliasIntakeView(ApiView):
+    """Customers turned out to be visitors; only a shop's server may say so."""
+
+    scopes = {"POST": frozenset({Scope.INGEST})}
+    parser_classes = [IntakeJSONParser]
+
+    @operation(
+        "alias_record",
+        tag=TAG,
+        summary="Record which visitors are one customer",
+        answer=BatchResultSerializer,
+        body=AliasBatchSerializer,
+        description="A customer counts once in each open phase, from the earliest exposure; who met two variants "
+        "counts in none. A visitor id that is another customer's already is a conflict, and the first is kept. "
+        f"{DESCRIPTION}",
+    )
+    def post(self, request: Request) -> Response:
+        """Record the batch and say what became of each item."""
+        batch = read_batch(request.data, "aliases", read_alias)
+        return Response(batch.answer(record_aliases(batch.events, now=timezone.now())))
 
 
 class OrderIntakeView(ApiView):

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from catalog_experiments.aggregation import InvalidLookback, backfill
+from catalog_experiments.aggregation import BackfillResult, InvalidLookback, backfill
+from catalog_experiments.aggregation.runs import require_lookback
 from catalog_experiments.management.progress import progress_bars
-from catalog_experiments.models import Experiment
+from catalog_experiments.models import Experiment, JobOutcome
+from catalog_experiments.scheduling import BACKFILL, Work, run_now
 
 EXAMPLES = """
 Examples:
@@ -38,19 +42,36 @@ class Command(BaseCommand):
         if slug is not None and not Experiment.objects.filter(slug=slug).exists():
             raise CommandError(f"There is no experiment {slug!r}.")
         try:
-            with progress_bars(verbosity=options["verbosity"]) as tell:
-                result = backfill(
-                    lookback_days=options["lookback_days"],
-                    now=timezone.now(),
-                    slug=slug,
-                    dry_run=dry_run,
-                    progress=partial(tell, "phases"),
-                )
+            require_lookback(options["lookback_days"])
         except InvalidLookback as error:
             raise CommandError(str(error)) from error
+        with progress_bars(verbosity=options["verbosity"]) as tell:
+            fill = partial(
+                backfill,
+                lookback_days=options["lookback_days"],
+                slug=slug,
+                dry_run=dry_run,
+                progress=partial(tell, "phases"),
+            )
+            result = fill(now=timezone.now()) if dry_run or slug is not None else _noted(fill)
         for line in result.diffs if dry_run or options["verbosity"] > 1 else ():
             self.stdout.write(line)
         self.stdout.write(
             f"{'dry run, nothing written: ' if dry_run else ''}{result.created} created, {result.changed} changed, "
             f"{result.unchanged} unchanged over {options['lookback_days']} days"
         )
+
+
+def _noted(fill: Callable[..., BackfillResult]) -> BackfillResult:
+    """Run the whole backfill as the nightly job would, so that the ledger and the launch checklist know of it."""
+    results: list[BackfillResult] = []
+
+    def work(*, now: datetime, **_: object) -> Work:
+        result = fill(now=now)
+        results.append(result)
+        return Work({"created": result.created, "changed": result.changed, "unchanged": result.unchanged})
+
+    run = run_now(BACKFILL, now=timezone.now(), trigger="command", work=work)
+    if run.outcome != JobOutcome.DONE:
+        raise CommandError(f"The backfill did not run: {run.reason}.")
+    return results[0]

@@ -10,9 +10,14 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
-from catalog_experiments.models import GuardrailTally, VariantMetric
+from catalog_experiments.aggregation import aggregate_experiments
+from catalog_experiments.enforcement import evaluate
+from catalog_experiments.models import Exposure, GuardrailTally, VariantMetric
+from catalog_experiments.seeding import seed_qa_experiment
 from tests.builders import NOON, make_experiment, make_running_experiment
+from tests.catalog_experiments.buyers import add_buyers, add_visitors
 
 HOME = "/admin/merchandising/bundles"
 ClientAs = Callable[[str], Client]
@@ -165,3 +170,40 @@ def test_evaluate__by_get__is_refused(client_as: ClientAs) -> None:
     make_experiment()
 
     assert client_as("viewer").get(f"{HOME}/cup-saucer/evaluate").status_code == 405
+
+
+def test_landing__seeded_experiment__shows_the_badges_of_its_seeded_counts(client_as: ClientAs) -> None:
+    seed_qa_experiment("qa-catalog", now=timezone.now())
+
+    page = client_as("viewer").get(HOME).content.decode()
+
+    card = page.partition('data-experiment="qa-catalog"')[2]
+    assert "Watch" in card
+    assert "95 of 1,000 orders took the bundle (9.50 %)" in card
+    assert "Awaiting telemetry" not in card
+
+
+def test_detail__outage__is_called_so_and_its_alert_stands_in_the_timeline(client_as: ClientAs) -> None:
+    experiment = make_running_experiment()
+    for key, accepted in (("control", 20), ("test", 0)):
+        add_buyers(experiment, key, 100, accepted, at=NOON + dt.timedelta(minutes=10))
+    evaluate(experiment.pk, now=NOON + dt.timedelta(hours=5))
+
+    page = client_as("viewer").get(f"{HOME}/cup-saucer").content.decode()
+
+    assert "Guardrails: outage" in page
+    assert "Alert: cup-saucer was paused: test failed outright" in page
+
+
+def test_landing__hold__says_in_words_why_the_data_cannot_be_trusted(client_as: ClientAs) -> None:
+    experiment = make_running_experiment()
+    units = add_visitors(experiment, "control", 200, at=NOON + dt.timedelta(minutes=10))
+    Exposure.objects.filter(unit__in=units[:20]).update(is_fault=True)
+    aggregate_experiments([experiment.pk], now=NOON + dt.timedelta(hours=1))
+    evaluate(experiment.pk, now=NOON + dt.timedelta(hours=1))
+
+    page = client_as("viewer").get(HOME).content.decode()
+
+    assert "On hold" in page
+    assert "The data cannot be trusted:" in page
+    assert "more than 1 % of exposures claim another variant than the one assigned" in page

@@ -158,3 +158,13 @@ def test_clone__any_experiment__makes_a_draft(client_as: ClientAs) -> None:
 
     assert answer.status_code == 302
     assert Experiment.objects.get(slug="cups-2").variants.count() == 2
+
+
+@pytest.mark.usefixtures("bundles")
+def test_edit__saved_as_it_stands__changes_no_rate(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    client.post(f"{HOME}/new", filled(min_acceptance_percent="12.3"))
+
+    client.post(f"{HOME}/cups/edit", filled(min_acceptance_percent="12.3", lock_version="0"))
+
+    assert Experiment.objects.get(slug="cups").guardrail_config == {"min_acceptance_rate": 0.123}

@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from catalog_experiments.models import Experiment, ExperimentEvent, ExperimentStatus
+from catalog_experiments.service import CatalogExperimentService
 from tests.builders import make_experiment
 
 HOME = "/admin/merchandising/bundles"
@@ -16,7 +18,9 @@ MAY = {
     "publish": {"merchandiser", "approver"},
     "pause": {"merchandiser", "approver", "operator"},
     "resume": {"merchandiser", "approver"},
+    "renew": {"merchandiser", "approver"},
     "complete": {"merchandiser", "approver"},
+    "conclude": {"merchandiser", "approver"},
     "delete": {"merchandiser", "approver"},
 }
 
@@ -137,3 +141,44 @@ def test_verb_page__by_get__changes_nothing(client_as: ClientAs, verb: str) -> N
 
     assert version_of(experiment) == 0
     assert not ExperimentEvent.objects.exists()
+
+
+def test_renew__running__opens_a_phase_that_counts_from_zero(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    experiment = make_experiment()
+    press(client, experiment, "publish")
+    offered = client.get(f"{HOME}/cup-saucer").content.decode()
+
+    unexplained = press(client, experiment, "renew", reason="")
+    explained = press(client, experiment, "renew", reason="The split was off; the tracking is repaired.")
+
+    assert "Open a new phase" in offered
+    assert (unexplained, explained) == (409, 302)
+    assert experiment.phases.count() == 2
+    event = ExperimentEvent.objects.get(action="open_phase")
+    assert (event.actor, event.reason) == ("user:a-merchandiser", "The split was off; the tracking is repaired.")
+
+
+def test_renew__draft__refuses_and_is_not_offered(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    experiment = make_experiment()
+
+    status = press(client, experiment, "renew", reason="why not")
+
+    assert status == 409
+    assert "Open a new phase" not in client.get(f"{HOME}/cup-saucer").content.decode()
+
+
+def test_conclude__completed_without_conclusion__fills_it_in(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    experiment = make_experiment()
+    press(client, experiment, "publish")
+    CatalogExperimentService("key:shop").complete("cup-saucer", now=timezone.now())
+    page = client.get(f"{HOME}/cup-saucer").content.decode()
+
+    status = press(client, experiment, "conclude", conclusion="lost", winner_key="", learnings="Too dear.")
+
+    experiment.refresh_from_db()
+    assert "State the conclusion: it was completed without one." in page
+    assert status == 302
+    assert (experiment.conclusion, experiment.learnings) == ("lost", "Too dear.")

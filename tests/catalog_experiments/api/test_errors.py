@@ -1,7 +1,7 @@
 """Every refusal is a problem document: also those of the framework, of the database, and of faults of ours."""
 
 import pytest
-from django.db import IntegrityError, InterfaceError, OperationalError
+from django.db import IntegrityError, InterfaceError, OperationalError, connection
 
 from catalog_experiments.api.errors import translate
 from tests.builders import make_experiment
@@ -21,6 +21,20 @@ def test_unknown_address__outside_the_api__is_a_page(nobody: Api) -> None:
 
     assert response.status_code == 404
     assert response.headers["Content-Type"].startswith("text/html")
+
+
+def test_database_away__outside_the_api__asks_to_come_back(nobody: Api) -> None:
+    def refuse(*args: object) -> None:
+        raise OperationalError("connection refused, secret detail")
+
+    nobody.client.raise_request_exception = False
+    with connection.execute_wrapper(refuse):
+        response = nobody.client.get("/products/any")
+
+    assert response.status_code == 503
+    assert response.headers["Retry-After"]
+    assert "Back in a moment" in response.content.decode()
+    assert "secret" not in response.content.decode()
 
 
 def test_unknown_host__is_a_problem(api: Api) -> None:

@@ -35,6 +35,7 @@ OPERATIONS = {
     "bundle_delete",
     "exposure_record",
     "order_record",
+    "alias_record",
 }
 
 

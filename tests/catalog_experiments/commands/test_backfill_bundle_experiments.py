@@ -8,6 +8,8 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from catalog_experiments.models import VariantMetric
+from catalog_experiments.preflight import run_preflight
+from catalog_experiments.scheduling import lease
 from tests.builders import make_running_experiment
 
 pytestmark = pytest.mark.django_db
@@ -49,3 +51,24 @@ def test_backfill__non_positive_lookback__exits_with_one(days: str) -> None:
 def test_backfill__unknown_slug__exits_with_one() -> None:
     with pytest.raises(CommandError, match="no experiment 'nothing'"):
         run("--slug", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "outcome"), [([], "pass"), (["--dry-run"], "warn"), (["--slug", "cup-saucer"], "warn")]
+)
+def test_backfill__whole_run__satisfies_the_launch_checklist(arguments: list[str], outcome: str) -> None:
+    experiment = make_running_experiment(now=timezone.now())
+
+    run(*arguments)
+
+    checks = {check.code: check for check in run_preflight(experiment, now=timezone.now())}
+    assert checks["backfill"].outcome == outcome
+
+
+def test_backfill__while_the_nightly_one_runs__says_so_and_writes_nothing() -> None:
+    make_running_experiment(now=timezone.now())
+
+    with lease("job:bundle-experiment-backfill"), pytest.raises(CommandError, match="already running"):
+        run()
+
+    assert not VariantMetric.objects.exists()

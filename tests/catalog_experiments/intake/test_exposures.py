@@ -109,6 +109,18 @@ def test_exposure__seen_with_both_variants__is_mixed_and_keeps_the_computed_one(
     assert (row.variant_key, row.claimed_key, row.is_mixed, row.is_fault) == ("test", "control", True, True)
 
 
+def test_exposure__right_again_after_a_fault__keeps_the_wrong_claim() -> None:
+    experiment = make_running_experiment()
+    right = exposure(experiment)
+    wrong = exposure(experiment, unit_id=right.unit_id, variant_key="control")
+    record_exposures([wrong], now=NOON + 2 * HOUR)
+
+    record_exposures([right], now=NOON + 2 * HOUR)
+
+    row = Exposure.objects.get()
+    assert (row.variant_key, row.claimed_key, row.is_mixed, row.is_fault) == ("test", "control", True, True)
+
+
 def test_exposure__outside_coverage__is_refused() -> None:
     experiment = make_running_experiment(coverage=2000)
     assert experiment.current_phase is not None
@@ -271,7 +283,7 @@ def test_exposure__in_an_imported_phase__is_taken_as_given_however_old() -> None
     assert not Exposure.objects.get().is_fault
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_exposures__in_any_order_split_and_repetition__end_in_the_same_rows(data: st.DataObject) -> None:
     Exposure.objects.all().delete()
@@ -279,7 +291,7 @@ def test_exposures__in_any_order_split_and_repetition__end_in_the_same_rows(data
     # A quarter is held out, since a moment within the hour that is drawn: both kinds of answer are taken before.
     Holdout.objects.get_or_create(salt="held", size=2_500, changed_at=NOON + 30 * MINUTE)
     reports = st.tuples(
-        st.integers(0, 12), st.sampled_from(["control", "test"]), st.integers(0, 100), st.booleans(), st.booleans()
+        st.integers(0, 5), st.sampled_from(["control", "test"]), st.integers(0, 100), st.booleans(), st.booleans()
     )
     events = [
         ExposureEvent(

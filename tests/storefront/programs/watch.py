@@ -34,7 +34,13 @@ def watch(pace: int, slug: str, unit_id: str, ended: threading.Event) -> None:
             sys.stdout.flush()
 
 
+def until_input_ends(ended: threading.Event) -> None:
+    """Set the event once nobody writes to this process any more."""
+    sys.stdin.read()
+    ended.set()
+
+
 if __name__ == "__main__":
     over = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
+    threading.Thread(target=until_input_ends, args=[over], daemon=True).start()
     watch(int(sys.argv[1]), sys.argv[2], sys.argv[3], over)

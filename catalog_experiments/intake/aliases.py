@@ -1,0 +1,147 @@
+"""Who is one person: a customer joins the visitor ids it was seen under, and is counted once in each open phase.
+
+Of a person's exposures in a phase the earliest stays; the later ones become `merged`, or all of them `mixed` when they
+showed different variants. A phase that is closed is never rewritten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from catalog_experiments.intake.events import ItemResult, Refused
+from catalog_experiments.intake.fields import read_text
+from catalog_experiments.models import UnitAlias
+from catalog_experiments.units import digest_unit
+
+LONGEST_UNIT_ID = 255
+_LOCK = (7_311_003, 0)
+
+# One row per exposure of the people told of, in open phases; read and locked in the order of the key, as intake writes.
+# `seen` is what the client showed. A person who met two variants tells about neither.
+SETTLE = """
+WITH told AS (
+    SELECT DISTINCT alias.customer FROM catalog_unit_aliases alias
+    WHERE alias.visitor = ANY(%(units)s) OR alias.customer = ANY(%(units)s)
+), person AS (
+    SELECT customer, customer AS unit FROM told
+    UNION
+    SELECT customer, alias.visitor FROM told JOIN catalog_unit_aliases alias USING (customer)
+), met AS MATERIALIZED (
+    SELECT person.customer, exposure.retention_month, exposure.experiment_id, exposure.phase_id, exposure.unit,
+        exposure.exposed_at, exposure.variant_key, coalesce(exposure.claimed_key, exposure.variant_key) AS seen
+    FROM person
+    CROSS JOIN catalog_bundle_experiment_phases phase
+    JOIN catalog_bundle_exposures exposure
+        ON exposure.retention_month = date_trunc('month', phase.opened_at AT TIME ZONE 'UTC')::date
+        AND exposure.experiment_id = phase.experiment_id AND exposure.phase_id = phase.id
+        AND exposure.unit = person.unit
+    WHERE phase.closed_at IS NULL
+    ORDER BY exposure.retention_month, exposure.experiment_id, exposure.phase_id, exposure.unit
+    FOR UPDATE OF exposure
+), judged AS (
+    SELECT *,
+        row_number() OVER (PARTITION BY customer, phase_id ORDER BY exposed_at, variant_key COLLATE "C", unit) AS turn,
+        min(seen) OVER whole <> max(seen) OVER whole AS differs
+    FROM met WINDOW whole AS (PARTITION BY customer, phase_id)
+)
+UPDATE catalog_bundle_exposures AS kept SET
+    is_mixed = kept.is_mixed OR judged.differs,
+    is_merged = judged.turn > 1 AND NOT judged.differs,
+    recorded_at = clock_timestamp()
+FROM judged
+WHERE (kept.retention_month, kept.experiment_id, kept.phase_id, kept.unit)
+    = (judged.retention_month, judged.experiment_id, judged.phase_id, judged.unit)
+  AND (kept.is_merged <> (judged.turn > 1 AND NOT judged.differs) OR (judged.differs AND NOT kept.is_mixed))
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class AliasEvent:
+    """The shop saw that `customer_id` is the person it knew as `visitor_id`: at login, or at checkout."""
+
+    visitor_id: str
+    customer_id: str
+
+
+def record_aliases(events: Sequence[AliasEvent], *, now: datetime) -> tuple[ItemResult, ...]:
+    """Store who is one person, mark their exposures in open phases, and answer for each, in order, after commit.
+
+    Safe to repeat. Outcomes: accepted, duplicate, conflict (the visitor id is another customer's already, or the
+    customer's id is itself a visitor's: what is known is kept), rejected.
+    """
+    read = [_read(event) for event in events]
+    pairs = [pair for pair in read if not isinstance(pair, Refused)]
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            # One at a time, so that no two of them make a chain of people between them.
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _LOCK)
+        book = _AliasBook(pairs)
+        results = tuple(
+            pair.result(index) if isinstance(pair, Refused) else book.take(index, pair)
+            for index, pair in enumerate(read)
+        )
+        UnitAlias.objects.bulk_create(
+            UnitAlias(visitor=visitor, customer=customer, recorded_at=now) for visitor, customer in book.added
+        )
+    # After the commit, as intake does with exposures: whichever of the two comes second sees what the first one wrote.
+    # All that were named, not only the new ones, so that sending again completes what a crash cut short.
+    settle_people({unit for pair in pairs for unit in pair})
+    return results
+
+
+def settle_people(units: Collection[UUID]) -> None:
+    """Mark what the people behind these units met in open phases; units without an alias are left alone.
+
+    Call it after exposures or aliases were committed. Safe to repeat.
+    """
+    if units and UnitAlias.objects.exists():
+        with connection.cursor() as cursor:
+            cursor.execute(SETTLE, {"units": list(units)})
+
+
+Pair = tuple[UUID, UUID]
+"""Digests of a visitor id and of the customer id."""
+
+
+class _AliasBook:
+    """What is known of the ids a batch names, and what it adds."""
+
+    def __init__(self, pairs: Iterable[Pair]) -> None:
+        named = {unit for pair in pairs for unit in pair}
+        by_visitor = UnitAlias.objects.filter(visitor__in=named).values_list("visitor", "customer")
+        by_customer = UnitAlias.objects.filter(customer__in=named).values_list("customer", flat=True)
+        self._customer_of: dict[UUID, UUID] = dict(by_visitor)
+        self._customers = set(by_customer)
+        self.added: list[Pair] = []
+
+    def take(self, index: int, pair: Pair) -> ItemResult:
+        visitor, customer = pair
+        known = self._customer_of.get(visitor)
+        if known == customer:
+            return ItemResult(index, "duplicate")
+        if known is not None:
+            detail = "The visitor id belongs to another customer already; the first report is kept."
+            return ItemResult(index, "conflict", "visitor_taken", detail)
+        if customer in self._customer_of or visitor in self._customers:
+            detail = "One of the ids is a visitor's in one report and a customer's in another; the first is kept."
+            return ItemResult(index, "conflict", "kind_of_id", detail)
+        self._customer_of[visitor] = customer
+        self._customers.add(customer)
+        self.added.append(pair)
+        return ItemResult(index, "accepted")
+
+
+def _read(event: AliasEvent) -> Pair | Refused:
+    try:
+        visitor = read_text(event.visitor_id, "visitor_id", LONGEST_UNIT_ID)
+        customer = read_text(event.customer_id, "customer_id", LONGEST_UNIT_ID)
+        if visitor == customer:
+            raise Refused("same_id", "The two ids are one; there is nothing to join.")
+    except Refused as refused:
+        return refused
+    return digest_unit(visitor), digest_unit(customer)
