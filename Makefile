@@ -40,7 +40,7 @@ check: .venv/dev.stamp ## Check formatting, lint, import contracts, types, templ
 	$(PRODUCTION) $(BIN)/python manage.py write_reference --check
 
 e2e: .venv/dev.stamp chromium ## Run the browser tests (installs Debian's chromium when missing)
-	@$(BIN)/python -m pytest tests/e2e $(ARGS)
+	@$(BIN)/python -m pytest -p no:randomly tests/e2e $(ARGS)  # its tests tell one story, in order
 
 bench: .venv/dev.stamp ## Measure against the goals (NAME=group for one); table here, rows in .smplat/bench.json
 	@$(BIN)/python -m tests.benchmarks $(NAME)

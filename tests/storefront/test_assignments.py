@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,8 @@ from django.conf import LazySettings
 from django.db import OperationalError
 from django.test import Client
 
-from catalog_experiments import intake
+from catalog_experiments import intake, publication
+from catalog_experiments.assignment import bucket
 from catalog_experiments.models import Experiment, Exposure
 from storefront import decisions, document
 from tests.builders import make_running_experiment
@@ -268,6 +270,20 @@ def test_post__not_enrolled__is_never_exposed(hold: Hold, change: dict[str, Any]
 
     assert answer["exposures"] == []
     assert Exposure.objects.count() == 0
+
+
+def test_post__held_out__is_recorded_as_such_and_never_enrolled(running: Experiment) -> None:
+    now = dt.datetime.now(dt.UTC)
+    holdout = publication.set_holdout(3_000, actor="user:mara", now=now - dt.timedelta(minutes=30))
+    document.reader().refresh()
+    unit = next(name for name in map(str, itertools.count()) if bucket(holdout.salt, name) < 3_000)
+
+    answer = json_of(post({"unit_id": unit, "products": ["cup"]}))
+
+    [item] = answer["assignments"]
+    assert (item["variant_key"], item["is_enrolled"], item["is_holdout"]) == ("control", False, True)
+    assert answer["exposures"][0]["outcome"] == "accepted"
+    assert Exposure.objects.get().is_holdout
 
 
 def test_post__telemetry_away__still_says_what_to_show(running: Experiment, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from typing import Any
 
 import orjson
@@ -173,6 +174,21 @@ def test_route__key_revoked__is_refused_after_the_next_look(hold: Hold) -> None:
     document.reader().keys.refresh()
 
     assert (before, ask("native", key=issued.secret).status_code) == (200, 401)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("live_reader")
+def test_route__key_revoked_elsewhere__is_refused_within_two_seconds() -> None:
+    issued = issue_key("shop", scopes=["evaluate"])
+    before = ask("native", key=issued.secret).status_code
+    ApiKey.objects.update(revoked_at=dt.datetime.now(dt.UTC))
+
+    started = time.monotonic()
+    while (after := ask("native", key=issued.secret).status_code) == 200 and time.monotonic() - started < 2:
+        time.sleep(0.02)
+    document.renew()
+
+    assert (before, after) == (200, 401)
 
 
 @pytest.mark.django_db

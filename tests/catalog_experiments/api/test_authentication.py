@@ -38,6 +38,7 @@ SCOPES = {
     ("PATCH", "/catalog/bundles/x"): {"operate"},
     ("DELETE", "/catalog/bundles/x"): {"operate"},
     ("POST", "/catalog/exposures"): {"ingest", "evaluate"},
+    ("POST", "/catalog/aliases"): {"ingest"},
     ("POST", "/catalog/orders"): {"ingest"},
     ("POST", "/orders/"): {"ingest"},
 }
