@@ -30,7 +30,7 @@ check: .venv/dev.stamp ## Check formatting, lint, import contracts, types, templ
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m ruff check .
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m mypy
+	$(PRODUCTION) $(BIN)/python -m mypy
 	$(BIN)/python -m djlint --check --quiet smplat catalog_experiments storefront notifications
 	$(BIN)/python -m djlint --lint --quiet smplat catalog_experiments storefront notifications
 	$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
