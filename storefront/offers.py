@@ -14,7 +14,7 @@ from typing import Any
 from django.core import signing
 
 from catalog_experiments import publication
-from storefront import decisions, document
+from storefront import decisions, document, shelf
 from storefront.decisions import Decision
 from storefront.models import Product
 
@@ -216,7 +216,7 @@ def _control_offer(decision: Decision | None) -> Offer | None:
 
 def _items(bundle: Mapping[str, Any]) -> tuple[OfferItem, ...]:
     wanted = {str(component["slug"]): int(component.get("quantity", 1)) for component in bundle["components"]}
-    known = Product.objects.by_slug(list(wanted))
+    known = shelf.by_slug(wanted)
     if not wanted or len(known) < len(wanted):
         raise OfferBroken(f"bundle {bundle['slug']} names unknown products: {sorted(set(wanted) - set(known))}")
     if not all(product.is_available for product in known.values()):

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 from django.contrib import messages
+from django.db.utils import Error
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
@@ -17,7 +18,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog_experiments import intake
-from storefront import decisions, offers, overlay, shop
+from storefront import decisions, offers, overlay, shelf, shop
 from storefront.decisions import Decision
 from storefront.forms import DeliveryForm, LineForm
 from storefront.models import Product
@@ -32,21 +33,22 @@ DELIVERY_WORKDAYS = 3
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """Show everything the shop sells, by category."""
-    products = Product.objects.order_by("position", "name")
-    return _page(request, visitor_of(request), "home", {"products": products})
+    return _page(request, visitor_of(request), "home", {"products": shelf.products()})
 
 
 @require_safe
 def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
     """Show a product with this visitor's own offer, and record that the slot was reached."""
-    product = get_object_or_404(Product, slug=slug)
+    product = shelf.by_slug([slug]).get(slug)
+    if product is None:
+        raise Http404("No such product.")
     now = timezone.now()
     if "overlay" in request.GET:
         return _open_overlay(request, product)
     if "force" in request.GET:
         return _open_force_link(request, product, now)
     visitor = visitor_of(request)
-    access = overlay.access_of(request, now=now)
+    access = _access(request, now)
     decision = _decide(product, visitor, access)
     slot = offers.fill_slot(product, decision)
     context = {
@@ -159,6 +161,21 @@ def _decide(product: Product, visitor: Visitor, access: overlay.Access | None) -
     return decisions.decide(visitor.id, visitor.context, product_slug=product.slug)
 
 
+def _access(request: HttpRequest, now: dt.datetime) -> overlay.Access | None:
+    try:
+        return overlay.access_of(request, now=now)
+    except Error:
+        logger.warning("the session cannot be read; the page is shown as to any shopper")
+        return None
+
+
+def _basket_pieces(visitor: Visitor) -> int:
+    try:
+        return 0 if visitor.is_new else shop.pieces_in_basket(visitor.id)
+    except Error:
+        return 0
+
+
 def _exposure(decision: Decision | None, visitor: Visitor, now: dt.datetime) -> intake.ExposureEvent | None:
     # By the decision alone, before anything of the offer is looked at: what a broken variant shows counts as well.
     if decision is None or not (decision.is_enrolled or decision.is_holdout):
@@ -241,8 +258,8 @@ def _to(visitor: Visitor, name: str, **kwargs: str) -> ShopRedirect:
 
 def _page(request: HttpRequest, visitor: Visitor, template: str, context: dict[str, Any]) -> ShopPage:
     shared = {
-        "categories": list(dict.fromkeys(Product.objects.exclude(category="").values_list("category", flat=True))),
-        "basket_pieces": 0 if visitor.is_new else shop.pieces_in_basket(visitor.id),
+        "categories": list(dict.fromkeys(product.category for product in shelf.products() if product.category)),
+        "basket_pieces": _basket_pieces(visitor),
     }
     page = ShopPage(render_to_string(f"storefront/{template}.html", shared | context, request))
     patch_cache_control(page, private=True, no_cache=True)
