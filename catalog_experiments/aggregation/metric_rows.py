@@ -14,6 +14,8 @@ from django.db.models import Sum
 from catalog_experiments.aggregation.scope import Scope
 from catalog_experiments.guardrails import GuardrailConfig, GuardrailConfigError, LatestMetric, breaches, parse_config
 from catalog_experiments.models import Experiment, GuardrailTally, Phase, Variant, VariantMetric
+from catalog_experiments.stats.looks import gated_lift, look_while_running
+from catalog_experiments.stats.moments import VariantMoments
 
 FOUR_DECIMALS = Decimal("0.0001")
 IS_CONTROL = "control"
@@ -37,6 +39,8 @@ FIGURES = (
     "sample_size",
     "exposed_count",
     "lift_vs_control",
+    "lift_lower",
+    "lift_upper",
     "lift_reason",
     "guardrail_breached",
     "breach_reasons",
@@ -127,10 +131,30 @@ def lift_vs_control(test: VariantCounts, control: VariantCounts) -> tuple[Decima
     return (ratio - 1).quantize(FOUR_DECIMALS, ROUND_HALF_UP), ""
 
 
+def lift_interval(
+    test: VariantCounts, control: VariantCounts, planned_sample_size: int | None
+) -> tuple[Decimal | None, Decimal | None]:
+    """Return the interval of the lift that may be looked at any time, 4 decimals; None before 100 units and 20 takers.
+
+    >>> lift_interval(VariantCounts(sample=1000, accepted=95), VariantCounts(sample=1000, accepted=180), None)
+    (Decimal('-0.6494'), Decimal('-0.2459'))
+    """
+    test_moments, control_moments = (VariantMoments.of_counts(own.accepted, own.sample) for own in (test, control))
+    interval = gated_lift(test_moments, control_moments, look_while_running(planned_sample_size)).interval
+    if interval is None:
+        return None, None
+    return _four_decimals(interval.lower), _four_decimals(interval.upper)
+
+
+def _four_decimals(value: float) -> Decimal:
+    return Decimal(value).quantize(FOUR_DECIMALS, ROUND_HALF_UP)
+
+
 def _row(phase: Phase, variant: Variant, own: VariantCounts, control: VariantCounts, day: date) -> VariantMetric:
     rate = Decimal(own.accepted) / Decimal(own.sample) if own.sample else Decimal(0)
     rounded = rate.quantize(FOUR_DECIMALS, ROUND_HALF_UP)
     lift, reason = (None, IS_CONTROL) if variant.is_control else lift_vs_control(own, control)
+    lower, upper = (None, None) if variant.is_control else lift_interval(own, control, phase.planned_sample_size)
     missed = breaches(LatestMetric(own.sample, rounded), _config(phase), phase.minimum_sample)
     return VariantMetric(
         experiment_id=phase.experiment_id,
@@ -143,6 +167,8 @@ def _row(phase: Phase, variant: Variant, own: VariantCounts, control: VariantCou
         sample_size=own.sample,
         exposed_count=own.exposed,
         lift_vs_control=lift,
+        lift_lower=lower,
+        lift_upper=upper,
         lift_reason=reason,
         guardrail_breached=bool(missed),
         breach_reasons=list(missed),

@@ -2,56 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from catalog_experiments.models import MomentMetric
 from catalog_experiments.stats.distributions import two_sided_p
 from catalog_experiments.stats.effects import (
     Estimate,
-    HalfWidth,
     Interval,
     ZTest,
     difference,
-    fixed_half_width,
     lift_by_inversion,
     newcombe_interval,
     relative_lift,
     two_proportion_z,
 )
+from catalog_experiments.stats.looks import Look
 from catalog_experiments.stats.moments import VariantMoments
-from catalog_experiments.stats.sequential import asymptotic_half_width, tuning_rho
-
-ALPHA = 0.05
-FEWEST_UNITS = 100
-FEWEST_SUCCESSES = 20
-FEWEST_PAYING_UNITS = 100
-USUAL_PLANNED_UNITS = 5_000
-"""Units of both variants at which the sequence is tightest when no sample was planned."""
 
 MONEY = frozenset({MomentMetric.REVENUE, MomentMetric.MARGIN})
-TOO_FEW_UNITS = f"fewer than {FEWEST_UNITS} units in a variant"
-TOO_FEW_SUCCESSES = f"fewer than {FEWEST_SUCCESSES} successes in a variant"
-TOO_FEW_PAYING = f"fewer than {FEWEST_PAYING_UNITS} paying units in a variant"
-
-
-@dataclass(frozen=True, slots=True)
-class Look:
-    """How numbers are looked at: once at the planned end (`is_final`), or any number of times before.
-
-    `planned_units` counts the complete units of both variants together.
-    """
-
-    is_final: bool
-    planned_units: int = USUAL_PLANNED_UNITS
-
-    @property
-    def half_width(self) -> HalfWidth:
-        """The interval's half width at 5 % error for this kind of look."""
-        if self.is_final:
-            return fixed_half_width(ALPHA)
-        rho = tuning_rho(self.planned_units, ALPHA)
-        return lambda standard_error, n: asymptotic_half_width(standard_error, n, rho=rho, alpha=ALPHA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +77,6 @@ def compare(metric: str, test: VariantMoments, control: VariantMoments, look: Lo
         is_mature=not shortfall,
         reason=shortfall or contrast.reason or lift.reason,
     )
-
-
-def shortfall_of_rates(pair: Iterable[VariantMoments]) -> str:
-    """Return why a rate may not be judged yet: too few units or successes in one variant; empty when it may."""
-    moments = tuple(pair)
-    if min(own.n for own in moments) < FEWEST_UNITS:
-        return TOO_FEW_UNITS
-    return TOO_FEW_SUCCESSES if min(own.total for own in moments) < FEWEST_SUCCESSES else ""
-
-
-def shortfall_of_money(pair: Iterable[VariantMoments], conversions: Iterable[VariantMoments]) -> str:
-    """Return why money may not be judged yet: too few units, or too few that paid, in one variant."""
-    if min(own.n for own in pair) < FEWEST_UNITS:
-        return TOO_FEW_UNITS
-    return TOO_FEW_PAYING if min(own.total for own in conversions) < FEWEST_PAYING_UNITS else ""
 
 
 def _interval(

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from catalog_experiments.analysis.comparison import (
     MONEY,
-    USUAL_PLANNED_UNITS,
-    Look,
     MetricReport,
     compare,
     describe,
-    shortfall_of_money,
-    shortfall_of_rates,
 )
 from catalog_experiments.analysis.sample_ratio import SrmReport, sample_ratio
 from catalog_experiments.analysis.telemetry import PhaseTelemetry, load_telemetry
 from catalog_experiments.models import Experiment, ExperimentStatus, MomentMetric, PhaseOrigin, VariantMetric
-from catalog_experiments.stats.effects import Estimate, Interval, lift_by_inversion, relative_lift, wilson_interval
+from catalog_experiments.stats.effects import Estimate, Interval, wilson_interval
+from catalog_experiments.stats.looks import Look, gated_lift, look_while_running, shortfall_of_money, shortfall_of_rates
 from catalog_experiments.stats.moments import VariantMoments
 
 NO_METRICS = "awaiting telemetry"
@@ -145,7 +142,7 @@ def _look(experiment: Experiment, telemetry: PhaseTelemetry, now: datetime) -> L
         or (experiment.scheduled_end_at is not None and now >= experiment.scheduled_end_at)
         or (bool(planned) and min(complete, default=0) >= (planned or 0))
     )
-    return Look(is_final, 2 * planned if planned else USUAL_PLANNED_UNITS)
+    return replace(look_while_running(planned), is_final=is_final)
 
 
 def _variant_report(snapshot: Mapping[str, Any], telemetry: PhaseTelemetry, look: Look) -> VariantReport:
@@ -175,11 +172,7 @@ def _acceptance_lift(telemetry: PhaseTelemetry, row: VariantMetric | None, look:
     if row is None or control_row is None:
         return Estimate(None, reason=NO_METRICS)
     test, control = (VariantMoments.of_counts(own.acceptance_count, own.sample_size) for own in (row, control_row))
-    lift = relative_lift(test, control) if look.is_final else lift_by_inversion(test, control, look.half_width)
-    shortfall = shortfall_of_rates((test, control))
-    if lift.value is None or not shortfall:
-        return lift
-    return Estimate(lift.value, reason=shortfall)
+    return gated_lift(test, control, look)
 
 
 def _metric_reports(telemetry: PhaseTelemetry, key: str, look: Look, *, is_control: bool) -> Iterable[MetricReport]:
