@@ -19,7 +19,7 @@ def rows_for(counts: dict[str, tuple[int, int]]) -> dict[str, VariantMetric]:
     for key, (n, accepted) in counts.items():
         GuardrailTally.objects.create(
             experiment=experiment,
-            phase=experiment.current_phase,
+            phase=experiment.phases.get(),
             variant_key=key,
             outcome_hour_at=NOON,
             n=n,
