@@ -26,12 +26,15 @@ def lift_text(value: float | None) -> str:
 
 
 def range_text(interval: tuple[float, float] | None) -> str:
-    """Write a lift interval in words, or '' for None.
+    """Write a lift interval in words, or '' for None; no line breaks between a number and its sign of per cent.
 
-    >>> range_text((-0.02, 0.163))
+    >>> range_text((-0.02, 0.163)).replace("\\u00a0", " ")
     'likely −2.0 % to +16.3 %'
     """
-    return "" if interval is None else f"likely {lift_text(interval[0])} to {lift_text(interval[1])}"
+    if interval is None:
+        return ""
+    lower, upper = (lift_text(limit).replace(" ", "\u00a0") for limit in interval)
+    return f"likely {lower} to {upper}"
 
 
 def money_text(minor: float | None, currency: str) -> str:
