@@ -51,6 +51,11 @@ def by_slug(slugs: Iterable[str]) -> dict[str, Product]:
     return found
 
 
+def forget() -> None:
+    """Drop the copy, as a new process begins."""
+    _kept.clear()
+
+
 def _read_all() -> list[Product]:
     read = list(Product.objects.order_by("position", "name"))
     _kept.clear()

@@ -73,9 +73,10 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 
 
 @pytest.fixture(autouse=True)
-def reader_ends_with_its_test() -> Iterator[None]:
-    """Stop the storefront's reader thread, should a test have started it: its connection would outlive the database."""
+def storefront_ends_with_its_test() -> Iterator[None]:
+    """Leave nothing of the storefront behind: neither its reader thread with a connection, nor the goods it has read."""
     yield
-    from storefront import document
+    from storefront import document, shelf
 
     document.renew()
+    shelf.forget()

@@ -29,14 +29,6 @@ def database_away() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def empty_shelf() -> Iterator[None]:
-    """Begin each test as a process that has read nothing."""
-    shelf._kept.clear()
-    yield
-    shelf._kept.clear()
-
-
 def test_by_slug__database_away__copies_of_what_was_read() -> None:
     seed_demo(now=NOON)
     shelf.products()

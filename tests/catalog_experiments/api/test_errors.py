@@ -29,7 +29,7 @@ def test_database_away__outside_the_api__asks_to_come_back(nobody: Api) -> None:
 
     nobody.client.raise_request_exception = False
     with connection.execute_wrapper(refuse):
-        response = nobody.client.get("/products/any")
+        response = nobody.client.get("/basket", headers={"Cookie": f"visitor={'v' * 24}"})
 
     assert response.status_code == 503
     assert response.headers["Retry-After"]
