@@ -28,8 +28,8 @@ def lift_text(value: float | None) -> str:
 def range_text(interval: tuple[float, float] | None) -> str:
     """Write a lift interval in words, or '' for None; no line breaks between a number and its sign of per cent.
 
-    >>> range_text((-0.02, 0.163)).replace("\\u00a0", " ")
-    'likely −2.0 % to +16.3 %'
+    >>> range_text((-0.02, 0.163)).split()
+    ['likely', '−2.0', '%', 'to', '+16.3', '%']
     """
     if interval is None:
         return ""

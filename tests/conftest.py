@@ -74,7 +74,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequ
 
 @pytest.fixture(autouse=True)
 def storefront_ends_with_its_test() -> Iterator[None]:
-    """Leave nothing of the storefront behind: neither its reader thread with a connection, nor the goods it has read."""
+    """Leave nothing of the storefront behind: no reader thread with its connection, no goods it has read."""
     yield
     from storefront import document, shelf
 
