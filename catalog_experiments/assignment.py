@@ -6,13 +6,12 @@ SDK that reads our payload assigns the same variant as this server. Pure: no clo
 
 from __future__ import annotations
 
-import struct
 import sys
-from array import array
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from itertools import accumulate
 from math import gcd
+
+from fnv_hash_fast import fnv1a_32
 
 BUCKETS = 10_000
 """Buckets of a salt; one bucket is one basis point of the traffic."""
@@ -44,66 +43,7 @@ def bucket(salt: str, unit_id: str) -> int:
     >>> bucket("seed", "a"), bucket("seed", "b")
     (505, 2696)
     """
-    return bucket_of_hash(_fnv1a32(unit_id, _salt_state(salt)))
-
-
-def bucket_of_hash(inner: int) -> int:
-    """Return the bucket that a salted hash of a unit leads to: the outer of the two hashes, over its decimal digits.
-
-    >>> bucket_of_hash(fnv1a32("seeda")) == bucket("seed", "a")
-    True
-    """
-    if inner < _MILLION:
-        return _fnv1a32(str(inner), _OFFSET_BASIS) % BUCKETS
-    leading, rest = divmod(inner, _MILLION)
-    middle, last = divmod(rest, 1_000)
-    state = _LEADING[leading]
-    state = state * _PRIME_CUBED + _THREE_DIGITS[(state & 63) * 1_000 + middle] & _MASK
-    state = state * _PRIME_CUBED + _THREE_DIGITS[(state & 63) * 1_000 + last] & _MASK
-    return state % BUCKETS
-
-
-def _digit_table() -> array[int]:
-    """Return what three steps of the hash add to `state * prime^3`, by the state's low six bits and the three digits.
-
-    A digit is an exclusive or with 0x30 to 0x39, which changes no more than six bits: what it adds depends on these
-    alone, and so does the sum over three digits.
-    """
-    found = array("I")
-    for low in range(64):
-        for digits in range(1_000):
-            state = low
-            for digit in b"%03d" % digits:
-                state = (state ^ digit) * _PRIME & _MASK
-            found.append((state - low * _PRIME_CUBED) & _MASK)
-    return found
-
-
-class SaltBank:
-    """Many salts that are hashed with one unit id together.
-
-    Each salt's hash state is one 64-bit lane of a single large integer. A step of FNV-1a is an exclusive or, a product
-    of at most 57 bits and a cut to 32, so that no lane reaches into the next one: one pass over the unit id serves
-    every salt, for little more than the price of one.
-
-    >>> [bucket_of_hash(one) for one in SaltBank(["seed", "foo"]).hashes("ab")] == [bucket("seed", "ab"), 2575]
-    True
-    """
-
-    def __init__(self, salts: Iterable[str]) -> None:
-        states = [_salt_state(salt) for salt in salts]
-        self._unpack = struct.Struct(f"<{len(states)}Q")
-        self._start = int.from_bytes(self._unpack.pack(*states), "little")
-        self._ones = int.from_bytes(self._unpack.pack(*(1 for _ in states)), "little")
-        self._mask = self._ones * _MASK
-        self._letters = tuple(self._ones * letter for letter in range(128))
-
-    def hashes(self, unit_id: str) -> tuple[int, ...]:
-        """Return the unit's hash under each salt, in their order; `bucket_of_hash` makes buckets of them."""
-        state, mask, letters, ones = self._start, self._mask, self._letters, self._ones
-        for unit in _code_units(unit_id):
-            state = (state ^ (letters[unit] if unit < 128 else ones * unit)) * _PRIME & mask
-        return self._unpack.unpack(state.to_bytes(self._unpack.size, "little"))
+    return fnv1a32(str(fnv1a32(salt + unit_id))) % BUCKETS
 
 
 def growthbook_hash(seed: str, value: str, version: int) -> float | None:
@@ -129,32 +69,15 @@ def fnv1a32(text: str) -> int:
     >>> fnv1a32(""), fnv1a32("a"), fnv1a32("€")
     (2166136261, 3826002220, 2839424075)
     """
-    return _fnv1a32(text, _OFFSET_BASIS)
+    return fnv1a_32(text.encode("ascii")) if text.isascii() else _over_code_units(text)
 
 
-def _fnv1a32(text: str, state: int) -> int:
-    for unit in _code_units(text):
+def _over_code_units(text: str) -> int:
+    state = _OFFSET_BASIS
+    # JavaScript strings may hold lone surrogates: they must hash, not fail.
+    for unit in memoryview(text.encode(_NATIVE_UTF16, "surrogatepass")).cast("H"):
         state = (state ^ unit) * _PRIME & _MASK
     return state
-
-
-def _code_units(text: str) -> Iterable[int]:
-    if text.isascii():
-        return text.encode("ascii")
-    # JavaScript strings may hold lone surrogates: they must hash, not fail.
-    return memoryview(text.encode(_NATIVE_UTF16, "surrogatepass")).cast("H")
-
-
-_MILLION = 1_000_000
-_PRIME_CUBED = _PRIME**3 & _MASK
-_THREE_DIGITS = _digit_table()
-_LEADING = array("I", (_fnv1a32(str(leading), _OFFSET_BASIS) for leading in range(_MASK // _MILLION + 1)))
-
-
-@lru_cache(maxsize=4096)
-def _salt_state(salt: str) -> int:
-    # The salt comes first, so its part of the hash is the same for every unit of a phase.
-    return _fnv1a32(salt, _OFFSET_BASIS)
 
 
 def choose_variant(ranges: Sequence[Range], unit_bucket: int) -> int | None:

@@ -1,17 +1,17 @@
 """Every experiment's decision for one visitor in one pass: what the bulk routes of all protocols answer from.
 
 For each snapshot the decisions that can come out are made once, and each protocol keeps its text of them beside them.
-A request computes all buckets together, picks, and joins ready texts; it decides exactly as `decisions.decide` does.
+A request computes each bucket, picks, and joins ready texts; it decides exactly as `decisions.decide` does.
 """
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from catalog_experiments.assignment import Range, SaltBank, bucket_of_hash, in_ranges
+from catalog_experiments.assignment import bucket
 from storefront import decisions
 from storefront.decisions import Decision
 from storefront.document import Plan, Snapshot, reader
@@ -19,8 +19,6 @@ from storefront.document import Plan, Snapshot, reader
 logger = logging.getLogger(__name__)
 
 Render = Callable[[Decision], bytes]
-Parts = tuple[tuple[int, tuple[Range, ...]], ...]
-"""Parts of all units, each the place of its hash and its ranges of buckets."""
 
 
 class Ready:
@@ -44,25 +42,15 @@ class Lineup:
     """The experiments of one snapshot, in the document's order, laid out for deciding on all of them."""
 
     def __init__(self, plans: Iterable[Plan]) -> None:
-        plans = tuple(plans)
-        running = [plan for plan in plans if plan.status == "running"]
-        seeds = [
-            seed for plan in running for seed in (plan.salt, *(item.seed for item in (*plan.holdouts, *plan.gates)))
-        ]
-        places = {seed: place for place, seed in enumerate(dict.fromkeys(seeds))}
-        self._bank = SaltBank(places)
-        self._lanes = tuple(
-            _RunningLane(plan, places) if plan.status == "running" else _RestingLane(plan) for plan in plans
-        )
+        self._lanes = tuple(_RunningLane(plan) if plan.status == "running" else _RestingLane(plan) for plan in plans)
 
     def decide(self, unit_id: str, context: Mapping[str, Any]) -> list[Ready]:
         """Return one ready decision for each experiment; one that fails becomes its control with reason ERROR."""
-        hashes = self._bank.hashes(unit_id)
         attributes = {**context, "id": unit_id}
         found = []
         for lane in self._lanes:
             try:
-                found.append(lane.pick(unit_id, attributes, hashes))
+                found.append(lane.pick(unit_id, attributes))
             except Exception:
                 logger.exception("experiment %s: a decision failed and became control", lane.fault.decision.experiment)
                 found.append(lane.fault)
@@ -81,7 +69,7 @@ class _RestingLane:
     def __init__(self, plan: Plan) -> None:
         self.fault = Ready(decisions.decide_with(plan, "", {}))
 
-    def pick(self, unit_id: str, attributes: Mapping[str, Any], hashes: Sequence[int]) -> Ready:
+    def pick(self, unit_id: str, attributes: Mapping[str, Any]) -> Ready:
         """Return the one decision."""
         return self.fault
 
@@ -98,16 +86,12 @@ class _RunningLane:
         "_by_gap",
         "_control",
         "_forced",
-        "_gates",
         "_held_out",
-        "_holdouts",
-        "_is_shadowed",
-        "_place",
-        "_targets",
+        "_plan",
         "fault",
     )
 
-    def __init__(self, plan: Plan, places: Mapping[str, int]) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.fault = Ready(decisions.control(plan, "ERROR"))
         self._control = Ready(decisions.control(plan, "STATIC"))
         self._bounds, self._by_gap = _gaps(plan, self._control)
@@ -115,25 +99,22 @@ class _RunningLane:
             unit: Ready(found) for unit, key in plan.forced.items() if (found := decisions.force(plan, key))
         }
         self._held_out = Ready(decisions.held_out(plan))
-        self._holdouts: Parts = tuple((places[item.seed], item.ranges) for item in plan.holdouts)
-        self._gates: Parts = tuple((places[item.seed], item.ranges) for item in plan.gates)
-        self._place, self._targets, self._is_shadowed = places[plan.salt], plan.targets, plan.is_shadowed
+        self._plan = plan
 
-    def pick(self, unit_id: str, attributes: Mapping[str, Any], hashes: Sequence[int]) -> Ready:
+    def pick(self, unit_id: str, attributes: Mapping[str, Any]) -> Ready:
         """Return the visitor's decision."""
+        plan = self._plan
         if self._forced and (forced := self._forced.get(unit_id)):
             return forced
-        if self._is_shadowed:
+        if plan.is_shadowed:
             return self._control
-        for place, ranges in self._holdouts:
-            if in_ranges(bucket_of_hash(hashes[place]), ranges):
-                return self._held_out
-        for place, ranges in self._gates:
-            if not in_ranges(bucket_of_hash(hashes[place]), ranges):
-                return self._control
-        if self._targets is not None and not self._targets(attributes):
+        if plan.holdouts and decisions.is_held_out(plan, unit_id):
+            return self._held_out
+        if plan.gates and not decisions.passes_gates(plan, unit_id):
             return self._control
-        return self._by_gap[bisect_right(self._bounds, bucket_of_hash(hashes[self._place]))]
+        if plan.targets is not None and not plan.targets(attributes):
+            return self._control
+        return self._by_gap[bisect_right(self._bounds, bucket(plan.salt, unit_id))]
 
 
 def _gaps(plan: Plan, control: Ready) -> tuple[list[int], list[Ready]]:

@@ -122,8 +122,13 @@ def held_out(plan: Plan) -> Decision:
     return control(plan, "STATIC")._replace(is_holdout=True)
 
 
+def passes_gates(plan: Plan, unit_id: str) -> bool:
+    """Say whether the visitor lies in the experiment's part of its exclusion group; True without a group."""
+    return all(in_ranges(bucket(item.seed, unit_id), item.ranges) for item in plan.gates)
+
+
 def _is_eligible(plan: Plan, unit_id: str, context: Mapping[str, Any]) -> bool:
-    if not all(in_ranges(bucket(item.seed, unit_id), item.ranges) for item in plan.gates):
+    if plan.gates and not passes_gates(plan, unit_id):
         return False
     return plan.targets is None or plan.targets({**context, "id": unit_id})
 

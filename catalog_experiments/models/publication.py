@@ -1,5 +1,8 @@
 """What the storefront was told: published documents, and each variant's payload while it was live."""
 
+import json
+from typing import Any
+
 from django.db import models
 
 from catalog_experiments.models.experiment import Experiment, Phase, Variant
@@ -31,10 +34,10 @@ class OverridePublication(models.Model):
 
 
 class PublishedDocument(models.Model):
-    """One immutable version of what every storefront process serves."""
+    """One immutable version of what every storefront process serves, as the JSON text that is served."""
 
     version = models.PositiveBigIntegerField(primary_key=True)
-    document = models.JSONField()
+    text = models.TextField(db_column="document")
     etag = models.CharField(max_length=64)
     issued_at = models.DateTimeField()
 
@@ -45,3 +48,8 @@ class PublishedDocument(models.Model):
     def __str__(self) -> str:
         """Name the document by its version."""
         return f"document {self.version}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The document itself, parsed anew at each call."""
+        return dict(json.loads(self.text))

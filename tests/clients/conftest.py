@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
@@ -34,10 +35,8 @@ class Site:
     def publish(self, *entries: dict[str, Any]) -> None:
         """Publish a document of these entries and return once the server holds it."""
         self.version += 1
-        document = make_document(*entries, version=self.version)
-        PublishedDocument.objects.create(
-            version=self.version, document=document, etag=f"{self.version:064}", issued_at=NOON
-        )
+        text = json.dumps(make_document(*entries, version=self.version))
+        PublishedDocument.objects.create(version=self.version, text=text, etag=f"{self.version:064}", issued_at=NOON)
         wait_until(self._serves_newest, READY_SECONDS)
 
     def ask(self, path: str, context: dict[str, Any], key: str = CLIENT_KEY) -> requests.Response:

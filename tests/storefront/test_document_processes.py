@@ -171,7 +171,7 @@ def copy_documents(cluster: Cluster) -> None:
         for row in PublishedDocument.objects.all():
             there.execute(
                 "INSERT INTO catalog_published_documents (version, document, etag, issued_at) VALUES (%s, %s, %s, %s)",
-                [row.version, json.dumps(row.document), row.etag, row.issued_at],
+                [row.version, row.text, row.etag, row.issued_at],
             )
 
 
