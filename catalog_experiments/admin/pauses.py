@@ -1,0 +1,155 @@
+"""Where the links of Slack and email land: why a machine paused an experiment, and the decision that is due."""
+
+import math
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.views.decorators.http import require_POST
+
+from catalog_experiments.admin.confirmations import newest_sightings
+from catalog_experiments.admin.evidence_chart import evidence_chart
+from catalog_experiments.admin.pages import actor_of, requires, show
+from catalog_experiments.admin.states import PAUSED_BY_GUARDRAIL
+from catalog_experiments.admin.verbs import Verb, offered_verbs
+from catalog_experiments.enforcement import Explanation, PathPoint, explain
+from catalog_experiments.enforcement.alert_facts import BOUND_NAMES
+from catalog_experiments.enforcement.alerts import sentence_of
+from catalog_experiments.guardrails import Verdict
+from catalog_experiments.models import GuardrailEvaluation
+from catalog_experiments.phrasing import rate_text, times_text
+from notifications import outbox
+from notifications.models import Alert
+
+_DECISIONS = ("complete", "resume")
+_MOST_EXPONENT = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One figure of the top row: label, number, and a line of context."""
+
+    label: str
+    value: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class PathRow:
+    """One line of the path's table: the last record of a UTC day."""
+
+    until: str
+    sample: int
+    accepted: int
+    rate: str
+    evidence: str
+
+
+@requires("view_guardrailevaluation")
+def explained_pause(request: HttpRequest, slug: str, sequence: int) -> HttpResponse:
+    """Show what was measured, the limit, how the evidence grew, what the next day would bring, and the choices."""
+    explanation = _explained(slug, sequence)
+    record = explanation.record
+    experiment = record.experiment
+    return show(
+        request,
+        "pause.html",
+        title=f"Why {experiment.name} was paused",
+        experiment=experiment,
+        record=record,
+        state=PAUSED_BY_GUARDRAIL,
+        explanation=explanation,
+        headline=_headline(explanation),
+        sentence=sentence_of(explanation.stopped),
+        one_in=round(explanation.evidence.pause_line),
+        figures=_figures(explanation),
+        chart=evidence_chart(explanation.path, explanation.evidence.pause_line),
+        path=_daily(explanation.path),
+        evidence=_evidence_text(explanation.evidence.log_e),
+        alert=_alert_of(record),
+        sighting=newest_sightings([experiment]).get(experiment.pk),
+        decisions=_decisions(request, explanation),
+    )
+
+
+@require_POST
+@requires("view_guardrailevaluation")
+def acknowledge_pause(request: HttpRequest, slug: str, sequence: int) -> HttpResponse:
+    """Note that somebody looks after the pause; the first name stays."""
+    record = _explained(slug, sequence).record
+    alert = _alert_of(record)
+    if alert is not None and outbox.acknowledge(alert, actor=actor_of(request), now=timezone.now()):
+        messages.success(request, "Acknowledged: your name stands beside the alert.")
+    else:
+        messages.info(request, "Nothing to acknowledge: somebody looks after it already.")
+    return redirect("control-center-pause", slug, sequence)
+
+
+def _explained(slug: str, sequence: int) -> Explanation:
+    records = GuardrailEvaluation.objects.select_related("experiment__owner", "experiment__current_phase", "phase")
+    record = records.filter(experiment__slug=slug, sequence=sequence).first()
+    explanation = explain(record) if record is not None else None
+    if explanation is None:
+        raise Http404(f"Evaluation {sequence} of {slug!r} paused nothing.")
+    return explanation
+
+
+def _headline(explanation: Explanation) -> str:
+    bound, verdict = explanation.evidence.bound, explanation.stopped.verdict
+    what = {
+        "min_acceptance_rate": "Too few shoppers took the test offer",
+        "max_acceptance_rate": "More shoppers took the test offer than can be right",
+        "max_drop_vs_control": "Fewer shoppers buy with the test offer",
+        "exposure_share": "The test offer reaches fewer visitors than planned",
+    }[bound]
+    if verdict == Verdict.OUTAGE:
+        return f"{what}: it seems to have failed outright."
+    return f"{what}, and this is very unlikely to be chance."
+
+
+def _figures(explanation: Explanation) -> list[Measured]:
+    stopped, evidence, control = explanation.stopped, explanation.evidence, explanation.control
+    since = f"since {explanation.record.phase.opened_at:%-d %B}"
+    taken = f"{stopped.accepted:,} of {stopped.sample:,} orders {since}"
+    rows = [
+        Measured(f"Measured, {stopped.variant_key}", rate_text(evidence.estimate), taken),
+        Measured("Limit", rate_text(evidence.threshold), BOUND_NAMES[evidence.bound]),
+        Measured("Evidence", _evidence_text(evidence.log_e), f"pauses at {times_text(evidence.pause_line)}"),
+    ]
+    if control is not None:
+        note = f"{control.accepted:,} of {control.sample:,} orders"
+        rows.append(Measured("Control, same time", rate_text(control.rate), note))
+    return rows
+
+
+def _evidence_text(log_e: float | None) -> str:
+    return "sequence below 0" if log_e is None else times_text(math.exp(min(log_e, _MOST_EXPONENT)))
+
+
+def _daily(path: tuple[PathPoint, ...]) -> list[PathRow]:
+    last_of_day = {point.at.date(): point for point in path}
+    return [
+        PathRow(
+            until=f"{point.at:%-d %b, %H:%M}",
+            sample=point.sample,
+            accepted=point.accepted,
+            rate=rate_text(point.accepted / point.sample if point.sample else None),
+            evidence=_evidence_text(point.log_e),
+        )
+        for point in last_of_day.values()
+    ]
+
+
+def _alert_of(record: GuardrailEvaluation) -> Alert | None:
+    keys = [f"{kind}:{record.experiment_id}:{record.phase.number}" for kind in ("pause", "would-pause")]
+    return Alert.objects.filter(dedupe_key__in=keys).order_by("created_at").first()
+
+
+def _decisions(request: HttpRequest, explanation: Explanation) -> dict[str, Verb]:
+    """Return what may be decided here by this person; nothing once the phase of the record is not the current one."""
+    experiment = explanation.record.experiment
+    if experiment.current_phase_id != explanation.record.phase_id:
+        return {}
+    return {verb.name: verb for verb in offered_verbs(request, experiment) if verb.name in _DECISIONS}
