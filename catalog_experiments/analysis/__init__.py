@@ -3,15 +3,23 @@
 Stands between `aggregation`, which writes the numbers, and the faces that show them. Nothing here is stored.
 """
 
-from catalog_experiments.analysis.comparison import MetricReport
+from catalog_experiments.analysis.comparison import AdjustedReport, MetricReport
+from catalog_experiments.analysis.left_out import DataQuality, Gap, UnitCounts
 from catalog_experiments.analysis.report import Report, VariantReport, analyze, analyze_many
 from catalog_experiments.analysis.sample_ratio import SrmReport
+from catalog_experiments.analysis.segments import SegmentReport, SegmentVariantReport
 from catalog_experiments.analysis.telemetry import latest_metrics
 
 __all__ = [
+    "AdjustedReport",
+    "DataQuality",
+    "Gap",
     "MetricReport",
     "Report",
+    "SegmentReport",
+    "SegmentVariantReport",
     "SrmReport",
+    "UnitCounts",
     "VariantReport",
     "analyze",
     "analyze_many",

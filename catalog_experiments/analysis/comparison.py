@@ -19,7 +19,32 @@ from catalog_experiments.stats.effects import (
 from catalog_experiments.stats.looks import Look
 from catalog_experiments.stats.moments import VariantMoments
 
-MONEY = frozenset({MomentMetric.REVENUE, MomentMetric.MARGIN})
+MONEY = frozenset(
+    {
+        MomentMetric.REVENUE,
+        MomentMetric.MARGIN,
+        MomentMetric.RAW_REVENUE,
+        MomentMetric.RAW_MARGIN,
+        MomentMetric.HARM_REVENUE,
+    }
+)
+"""Metrics in minor units; all others compared as means are 0 or 1 per unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustedReport:
+    """A difference adjusted by past revenue (CUPED), beside the raw one, never instead of it.
+
+    `variance_reduction` is the share of the raw variance that went away, negative when the adjustment did harm. All
+    None with a reason when undefined.
+    """
+
+    difference: float | None
+    standard_error: float | None
+    interval: Interval | None
+    relative_lift: float | None
+    variance_reduction: float | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +53,8 @@ class MetricReport:
 
     Everything against control is None for the control itself and where `reason` says why. `z` and `p_value` belong to
     a single look and are None before the planned end. `is_mature` says that the gate of units and successes is passed:
-    before, the interval is None.
+    before, the interval is None. A ratio's mean is the ratio itself; cannibalization has none, its `difference` is the
+    pieces that each bundled piece replaces.
     """
 
     metric: str
@@ -43,6 +69,7 @@ class MetricReport:
     relative_interval: Interval | None = None
     is_mature: bool = False
     reason: str = ""
+    adjusted: AdjustedReport | None = None
 
 
 def describe(metric: str, moments: VariantMoments, shortfall: str) -> MetricReport:

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from catalog_experiments.analysis.comparison import (
-    MONEY,
-    MetricReport,
-    compare,
-    describe,
-)
+from catalog_experiments.analysis.comparison import MetricReport
+from catalog_experiments.analysis.left_out import DataQuality, UnitCounts, load_data_quality, unit_counts
+from catalog_experiments.analysis.metrics import MetricReader
 from catalog_experiments.analysis.sample_ratio import SrmReport, sample_ratio
+from catalog_experiments.analysis.segments import RETURNING, SegmentReport, segment_reports
 from catalog_experiments.analysis.telemetry import PhaseTelemetry, load_telemetry
-from catalog_experiments.models import Experiment, ExperimentStatus, MomentMetric, PhaseOrigin, VariantMetric
+from catalog_experiments.models import Experiment, ExperimentStatus, MomentMetric, PhaseOrigin, RampState, VariantMetric
 from catalog_experiments.stats.effects import Estimate, Interval, wilson_interval
-from catalog_experiments.stats.looks import Look, gated_lift, look_while_running, shortfall_of_money, shortfall_of_rates
+from catalog_experiments.stats.looks import Look, gated_lift, look_while_running
 from catalog_experiments.stats.moments import VariantMoments
 
 NO_METRICS = "awaiting telemetry"
-IMMATURE = "to date, immature: no visitor's window is over yet"
 DIFFERENT_BUYERS = (
     "different buyers: {name} also changes how many visitors buy, so its acceptance lift compares unlike people"
 )
 OTHER_CURRENCIES = "orders in {others} are left out of the money metrics"
+RAMPED = (
+    "from a ramp: visitors joined step by step, up to {share:g} % of all so far; the result holds for those visitors"
+)
 SEEDED = "seeded for QA: these numbers never came from shoppers"
 
 
@@ -51,6 +51,7 @@ class VariantReport:
     lift_interval: Interval | None
     lift_reason: str
     metrics: tuple[MetricReport, ...]
+    units: UnitCounts = field(default_factory=UnitCounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Report:
 
     `opened_at` and `phase_number` are None for a draft, `watermark_at` before the first aggregation (facts recorded
     before it are counted). `is_final` says that fixed-horizon results are shown; before, all intervals are sequential.
+    `segments` are the pre-registered ones, empty unless the report was asked for with them; `quality` then says how far
+    the telemetry can be trusted, else it is None.
     """
 
     slug: str
@@ -73,6 +76,8 @@ class Report:
     planned_sample_size: int | None
     notes: tuple[str, ...] = ()
     is_final: bool = False
+    segments: tuple[SegmentReport, ...] = ()
+    quality: DataQuality | None = None
 
     @property
     def control(self) -> VariantReport | None:
@@ -81,17 +86,24 @@ class Report:
 
 
 def analyze(experiment: Experiment, *, now: datetime) -> Report:
-    """Return the report of one experiment."""
-    return analyze_many([experiment], now=now)[experiment.pk]
+    """Return the report of one experiment, with its segments and the adjustment by past revenue."""
+    return analyze_many([experiment], now=now, with_segments=True)[experiment.pk]
 
 
-def analyze_many(experiments: Iterable[Experiment], *, now: datetime) -> dict[uuid.UUID, Report]:
-    """Return the reports by experiment id, in a constant number of queries for any number of experiments."""
+def analyze_many(
+    experiments: Iterable[Experiment], *, now: datetime, with_segments: bool = False
+) -> dict[uuid.UUID, Report]:
+    """Return the reports by experiment id, in a constant number of queries for any number of experiments.
+
+    Segments, adjusted differences and data quality are left out unless asked for: cards don't show them.
+    """
     wanted = list(experiments)
-    telemetry = load_telemetry(wanted, now=now)
+    telemetry = load_telemetry(wanted, now=now, with_segments=with_segments)
+    phases = [own.phase for own in telemetry.values()] if with_segments else []
+    quality = load_data_quality(phases, now=now) if phases else {}
     return {
-        experiment.pk: _report(experiment, telemetry[experiment.current_phase_id], now)
-        if experiment.current_phase_id
+        experiment.pk: replace(_report(experiment, telemetry[phase_id], now), quality=quality.get(phase_id))
+        if (phase_id := experiment.current_phase_id)
         else _empty_report(experiment)
         for experiment in wanted
     }
@@ -128,14 +140,15 @@ def _report(experiment: Experiment, telemetry: PhaseTelemetry, now: datetime) ->
         primary_metric=phase.primary_metric,
         currency=phase.currency,
         planned_sample_size=phase.planned_sample_size,
-        notes=_notes(telemetry, variants),
+        notes=(*_notes(telemetry, variants), *_population_notes(experiment)),
         is_final=look.is_final,
+        segments=segment_reports(telemetry, _control_key(telemetry), look),
     )
 
 
 def _look(experiment: Experiment, telemetry: PhaseTelemetry, now: datetime) -> Look:
     phase, planned = telemetry.phase, telemetry.phase.planned_sample_size
-    complete = [_moments(telemetry, variant["key"], MomentMetric.CONVERSION).n for variant in phase.variants]
+    complete = [telemetry.pool.complete_of(own["key"], MomentMetric.CONVERSION).n for own in phase.variants]
     is_final = (
         experiment.status == ExperimentStatus.COMPLETED
         or phase.origin == PhaseOrigin.IMPORTED
@@ -163,7 +176,8 @@ def _variant_report(snapshot: Mapping[str, Any], telemetry: PhaseTelemetry, look
         lift=lift.value,
         lift_interval=lift.interval,
         lift_reason=lift.reason,
-        metrics=tuple(_metric_reports(telemetry, key, look, is_control=is_control)),
+        metrics=tuple(_reader(telemetry, look).reports(key)),
+        units=unit_counts(row),
     )
 
 
@@ -175,30 +189,8 @@ def _acceptance_lift(telemetry: PhaseTelemetry, row: VariantMetric | None, look:
     return gated_lift(test, control, look)
 
 
-def _metric_reports(telemetry: PhaseTelemetry, key: str, look: Look, *, is_control: bool) -> Iterable[MetricReport]:
-    control_key = _control_key(telemetry)
-    for metric in MomentMetric.values:
-        if (key, metric) not in telemetry.to_date:
-            continue
-        pair = _pair(telemetry, metric, key, control_key)
-        shortfall = _shortfall(telemetry, metric, pair, (key, control_key))
-        yield describe(metric, pair[0], shortfall) if is_control else compare(metric, *pair, look, shortfall)
-
-
-def _shortfall(
-    telemetry: PhaseTelemetry, metric: str, pair: tuple[VariantMoments, VariantMoments], keys: Sequence[str]
-) -> str:
-    if not _moments(telemetry, keys[0], metric).n:
-        return IMMATURE
-    if metric in MONEY:
-        return shortfall_of_money(pair, [_moments(telemetry, key, MomentMetric.CONVERSION) for key in keys])
-    return shortfall_of_rates(pair)
-
-
-def _pair(telemetry: PhaseTelemetry, metric: str, key: str, control_key: str) -> tuple[VariantMoments, VariantMoments]:
-    """Return the complete units' moments of variant and control, or those to date while nobody is complete."""
-    pool = telemetry.moments if _moments(telemetry, key, metric).n else telemetry.to_date
-    return pool.get((key, metric), VariantMoments()), pool.get((control_key, metric), VariantMoments())
+def _reader(telemetry: PhaseTelemetry, look: Look) -> MetricReader:
+    return MetricReader(telemetry.pool, _control_key(telemetry), look, telemetry.pools.get(RETURNING))
 
 
 def _notes(telemetry: PhaseTelemetry, variants: Sequence[VariantReport]) -> tuple[str, ...]:
@@ -216,9 +208,11 @@ def _notes(telemetry: PhaseTelemetry, variants: Sequence[VariantReport]) -> tupl
     return tuple(notes)
 
 
+def _population_notes(experiment: Experiment) -> tuple[str, ...]:
+    if experiment.ramp_state == RampState.NONE:
+        return ()
+    return (RAMPED.format(share=experiment.coverage / 100),)
+
+
 def _control_key(telemetry: PhaseTelemetry) -> str:
     return next((variant["key"] for variant in telemetry.phase.variants if variant["is_control"]), "")
-
-
-def _moments(telemetry: PhaseTelemetry, key: str, metric: str) -> VariantMoments:
-    return telemetry.moments.get((key, metric), VariantMoments())

@@ -5,33 +5,57 @@ from __future__ import annotations
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import Sum
+from django.db.models import Case, Sum, Value, When
 
 from catalog_experiments.models import Experiment, Moment, Phase, VariantMetric
-from catalog_experiments.stats.moments import VariantMoments
+from catalog_experiments.stats.moments import JointMoments
+
+EVERYBODY = ""
+"""The segment of all units."""
 
 MomentKey = tuple[str, str]
 """Variant key and metric."""
 
 
 @dataclass(frozen=True, slots=True)
-class PhaseTelemetry:
-    """Everything measured in one phase: per variant key its newest metric row, per metric its pooled moments.
+class Pool:
+    """Moments of one segment's units, by variant and metric: of complete cohort days, and of all days to date."""
 
-    `moments` are those of complete cohort days, `to_date` of all days. `exposed_by_day` holds the cumulative exposed
-    units of each variant key by UTC day. `currencies` are those of the money moments; only the phase's own is pooled.
+    complete: dict[MomentKey, JointMoments] = field(default_factory=dict)
+    to_date: dict[MomentKey, JointMoments] = field(default_factory=dict)
+
+    def complete_of(self, variant_key: str, metric: str) -> JointMoments:
+        """Return the complete units' moments, empty ones where nothing was counted."""
+        return self.complete.get((variant_key, metric), JointMoments())
+
+    def pair(self, metric: str, key: str, control_key: str) -> tuple[JointMoments, JointMoments]:
+        """Return the complete units' moments of a variant and the control, or those to date while none is complete."""
+        pool = self.complete if self.complete_of(key, metric).n else self.to_date
+        return pool.get((key, metric), JointMoments()), pool.get((control_key, metric), JointMoments())
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseTelemetry:
+    """Everything measured in one phase: per variant key its newest metric row, per segment its pooled moments.
+
+    `exposed_by_day` holds the cumulative exposed units of each variant key by UTC day. `currencies` are those of the
+    money moments; only the phase's own is pooled.
     """
 
     phase: Phase
     metrics: Mapping[str, VariantMetric] = field(default_factory=dict)
-    moments: Mapping[MomentKey, VariantMoments] = field(default_factory=dict)
-    to_date: Mapping[MomentKey, VariantMoments] = field(default_factory=dict)
+    pools: Mapping[str, Pool] = field(default_factory=lambda: {EVERYBODY: Pool()})
     exposed_by_day: Mapping[date, Mapping[str, int]] = field(default_factory=dict)
     currencies: frozenset[str] = frozenset()
+
+    @property
+    def pool(self) -> Pool:
+        """The moments of all units."""
+        return self.pools[EVERYBODY]
 
 
 def latest_metrics(experiments: Iterable[Experiment]) -> dict[uuid.UUID, VariantMetric]:
@@ -48,24 +72,26 @@ def latest_metrics(experiments: Iterable[Experiment]) -> dict[uuid.UUID, Variant
     return {row.variant_id: row for row in rows}
 
 
-def load_telemetry(experiments: Sequence[Experiment], *, now: datetime) -> dict[uuid.UUID, PhaseTelemetry]:
+def load_telemetry(
+    experiments: Sequence[Experiment], *, now: datetime, with_segments: bool = False
+) -> dict[uuid.UUID, PhaseTelemetry]:
     """Return the telemetry of every current phase by phase id; four queries, however many experiments.
 
-    A cohort day is complete as of the newest watermark of the metric rows, or `now` when there is none.
+    Segments are left out unless asked for: a card has no use of them. A cohort day is complete as of the newest
+    watermark of the metric rows, or `now` when there is none.
     """
     phases = Phase.objects.in_bulk(_phase_ids(experiments))
     metrics: dict[uuid.UUID, dict[str, VariantMetric]] = defaultdict(dict)
     for row in latest_metrics(experiments).values():
         metrics[row.phase_id][row.variant.key] = row
     watermark_at = max((row.watermark_at for rows in metrics.values() for row in rows.values()), default=now)
-    pools = _pooled_moments(phases, watermark_at)
+    pools = _pooled_moments(phases, watermark_at, with_segments=with_segments)
     exposed = _exposed_by_day(phases)
     return {
         key: PhaseTelemetry(
             phase=phase,
             metrics=metrics[key],
-            moments=pools[key].complete,
-            to_date=pools[key].to_date,
+            pools=pools[key].by_segment,
             exposed_by_day=exposed[key],
             currencies=frozenset(pools[key].currencies),
         )
@@ -78,37 +104,40 @@ def _phase_ids(experiments: Iterable[Experiment]) -> list[uuid.UUID]:
 
 
 @dataclass
-class _Pool:
-    complete: dict[MomentKey, VariantMoments] = field(default_factory=dict)
-    to_date: dict[MomentKey, VariantMoments] = field(default_factory=dict)
+class _Pools:
+    by_segment: dict[str, Pool] = field(default_factory=lambda: {EVERYBODY: Pool()})
     currencies: set[str] = field(default_factory=set)
 
 
-def _pooled_moments(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[uuid.UUID, _Pool]:
-    pools: dict[uuid.UUID, _Pool] = defaultdict(_Pool)
+def _pooled_moments(
+    phases: Mapping[uuid.UUID, Phase], watermark_at: datetime, *, with_segments: bool
+) -> dict[uuid.UUID, _Pools]:
+    pools: dict[uuid.UUID, _Pools] = defaultdict(_Pools)
     experiments = [phase.experiment_id for phase in phases.values()]  # leads the index
     is_complete = Moment.objects.is_complete(watermark_at)
-    sums = {f"all_{name}": Sum(name) for name in _SUMMED}
-    sums |= {f"complete_{name}": Sum(name, filter=is_complete, default=0) for name in _SUMMED}
-    rows = (
-        Moment.objects.filter(experiment__in=experiments, phase__in=phases, segment="")
-        .values("phase_id", "variant_key", "metric", "currency")
-        .annotate(**sums)
-    )
-    for row in rows:
-        pool, key = pools[row["phase_id"]], (row["variant_key"], row["metric"])
-        pool.currencies |= {row["currency"]} - {""}
+    # Grouped by completeness and added up here: half the sums, and each row is judged once.
+    told = Case(When(is_complete, then=Value(1)), default=Value(0))
+    sums = {f"sum_{name}": Sum(name) for name in _SUMMED}
+    moments = Moment.objects.filter(experiment__in=experiments, phase__in=phases)
+    wanted = moments if with_segments else moments.filter(segment=EVERYBODY)
+    groups = ("phase_id", "variant_key", "metric", "segment", "currency", "is_complete")
+    for row in wanted.annotate(is_complete=told).values(*groups).annotate(**sums):
+        found, key = pools[row["phase_id"]], (row["variant_key"], row["metric"])
+        found.currencies |= {row["currency"]} - {""}
         if row["currency"] in ("", phases[row["phase_id"]].currency):
-            pool.to_date[key] = _moments_of(row, "all")
-            pool.complete[key] = _moments_of(row, "complete")
+            pool = found.by_segment.setdefault(row["segment"], Pool())
+            summed = _moments_of(row)
+            pool.to_date[key] = pool.to_date.get(key, JointMoments()) + summed
+            if row["is_complete"]:
+                pool.complete[key] = summed
     return pools
 
 
-_SUMMED = ("n", "total", "total_squares")
+_SUMMED = tuple(each.name for each in fields(JointMoments))
 
 
-def _moments_of(row: Mapping[str, Any], kind: str) -> VariantMoments:
-    return VariantMoments(*(int(row[f"{kind}_{name}"]) for name in _SUMMED))
+def _moments_of(row: Mapping[str, Any]) -> JointMoments:
+    return JointMoments(*(int(row[f"sum_{name}"]) for name in _SUMMED))
 
 
 def _exposed_by_day(phases: Mapping[uuid.UUID, Phase]) -> dict[uuid.UUID, dict[date, dict[str, int]]]:

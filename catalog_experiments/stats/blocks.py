@@ -77,10 +77,6 @@ class BlockClock:
         oldest = self.now - KEPT_HOURS * HOUR - self.first_boundary_at
         return max(1, -(-oldest // HOUR) + 1)
 
-    def boundary_index(self, hour_at: datetime) -> int:
-        """Return how many boundaries have passed at the start of an hour: 0 feeds the phase's start only."""
-        return max(0, (hour_at - self.first_boundary_at) // HOUR + 1)
-
     def opened_at_of(self, kind: BlockKind, number: int) -> datetime:
         """Return when a block opened; the phase's start for kind `start`."""
         if kind == "start":
@@ -151,17 +147,13 @@ def merge_old_hours(clock: BlockClock, tallies: Iterable[HourTally]) -> tuple[Ho
 
     `block_series` of the result equals that of the raw hours, at a fraction of the rows.
     """
+    first_boundary, first_kept = clock.first_boundary_at, clock.first_kept_hour
     merged: dict[datetime, tuple[int, int]] = {}
     for hour_at, n, accepted in sorted(tallies):
-        key = _merged_hour(clock, hour_at)
+        day = max(0, (hour_at - first_boundary) // HOUR + 1) // HOURS_PER_DAY
+        # A day may be merged once its newest hour feeds no kept hour block any more.
+        is_kept = (day + 1) * HOURS_PER_DAY > first_kept
+        key = hour_at if is_kept else first_boundary + (day * HOURS_PER_DAY - 1) * HOUR
         before_n, before_accepted = merged.get(key, (0, 0))
         merged[key] = (before_n + n, before_accepted + accepted)
     return tuple(HourTally(hour_at, n, accepted) for hour_at, (n, accepted) in merged.items())
-
-
-def _merged_hour(clock: BlockClock, hour_at: datetime) -> datetime:
-    day = clock.boundary_index(hour_at) // HOURS_PER_DAY
-    # A day may be merged once its newest hour feeds no kept hour block any more.
-    if (day + 1) * HOURS_PER_DAY > clock.first_kept_hour:
-        return hour_at
-    return clock.opened_at_of("day", day) if day else clock.first_boundary_at - HOUR

@@ -195,6 +195,18 @@ def _boundary(block: Block) -> int:
     return block.number * 24 if block.kind == "day" else block.number
 
 
+def likelihood_terms(bound: float) -> tuple[Terms, Terms]:
+    """Return the log ratios of each alternative against a bound: those of the phase's start, and those of a block.
+
+    Raises:
+        ValueError: the bound is not strictly between 0 and 1.
+
+    >>> [len(terms) for terms in likelihood_terms(0.1)]
+    [16, 4]
+    """
+    return _terms(_GRID, bound), _terms(_BLOCK_GRID, bound)
+
+
 @lru_cache(maxsize=4096)
 def _terms(fractions: tuple[float, ...], bound: float) -> Terms:
     if not 0 < bound < 1:

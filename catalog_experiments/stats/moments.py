@@ -95,6 +95,21 @@ class JointMoments:
             self.cross_total + other.cross_total,
         )
 
+    def __sub__(self, part: JointMoments) -> JointMoments:
+        """Leave out a part of the units.
+
+        >>> JointMoments.of([(1, 2), (2, 4)]) - JointMoments.of([(2, 4)]) == JointMoments.of([(1, 2)])
+        True
+        """
+        return JointMoments(
+            self.n - part.n,
+            self.total - part.total,
+            self.total_squares - part.total_squares,
+            self.covariate_total - part.covariate_total,
+            self.covariate_total_squares - part.covariate_total_squares,
+            self.cross_total - part.cross_total,
+        )
+
     @property
     def outcome(self) -> VariantMoments:
         """Moments of the outcome alone."""

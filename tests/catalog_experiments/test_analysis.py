@@ -18,6 +18,7 @@ from catalog_experiments.models import (
     PhaseOrigin,
     VariantMetric,
 )
+from catalog_experiments.stats.moments import JointMoments
 from tests.builders import NOON, make_experiment, make_running_experiment
 from tests.catalog_experiments.buyers import change_phase, phase_of
 
@@ -340,3 +341,130 @@ def test_analyze_many__more_experiments__same_number_of_queries() -> None:
         add_moment(experiment, "test", "conversion", 10, 1, 1)
 
     assert queries(experiments[:1]) == queries(experiments) == 4
+
+
+def add_joint(
+    experiment: Experiment,
+    key: str,
+    metric: str,
+    pairs: list[tuple[int, int]],
+    *,
+    segment: str = "",
+    currency: str = "",
+) -> None:
+    """Store the moments of (outcome, covariate) pairs of complete units."""
+    joint = JointMoments.of(pairs)
+    add_moment(
+        experiment,
+        key,
+        metric,
+        joint.n,
+        int(joint.total),
+        int(joint.total_squares),
+        covariate_total=joint.covariate_total,
+        covariate_total_squares=joint.covariate_total_squares,
+        cross_total=joint.cross_total,
+        segment=segment,
+        currency=currency,
+    )
+
+
+def reports_of(experiment: Experiment) -> dict[str, MetricReport]:
+    """Return the test variant's metrics by name."""
+    return {metric.metric: metric for metric in analyze(experiment, now=LATER).variants[1].metrics}
+
+
+@pytest.mark.django_db
+def test_analyze__revenue_with_a_past__adjusted_beside_the_raw_difference() -> None:
+    experiment = make_running_experiment()
+    past = [(1000 + 10 * number, 10 * number) for number in range(100)]
+    for key, extra in (("control", 0), ("test", 50)):
+        add_joint(experiment, key, "conversion", [(1, 0)] * 200)
+        bought_before = [(spent + extra + number % 7, before) for number, (spent, before) in enumerate(past)]
+        add_joint(experiment, key, "revenue", bought_before + [(extra + 500, 0)] * 100, currency="EUR")
+        add_joint(experiment, key, "revenue", bought_before, segment="history:returning", currency="EUR")
+
+    revenue = reports_of(experiment)["revenue"]
+
+    assert revenue.difference == pytest.approx(50)
+    assert revenue.adjusted is not None
+    assert revenue.adjusted.difference == pytest.approx(50)
+    assert revenue.adjusted.variance_reduction is not None
+    assert revenue.adjusted.variance_reduction > 0.99
+    assert revenue.standard_error is not None
+    assert revenue.adjusted.standard_error is not None
+    assert revenue.adjusted.standard_error < revenue.standard_error / 10
+
+
+@pytest.mark.django_db
+def test_analyze__many__reads_no_segments_and_adjusts_nothing() -> None:
+    experiment = make_running_experiment()
+    change_phase(experiment, segments=["device"])
+    for key in ("control", "test"):
+        add_joint(experiment, key, "conversion", [(1, 5), (0, 1)] * 100)
+        add_joint(experiment, key, "conversion", [(1, 5)] * 100, segment="history:returning")
+        add_joint(experiment, key, "conversion", [(1, 5)] * 100, segment="device:mobile")
+
+    report = analyze_many([experiment], now=LATER)[experiment.pk]
+
+    assert (report.segments, report.variants[1].metrics[0].adjusted) == ((), None)
+
+
+@pytest.mark.django_db
+def test_analyze__ratio__is_sum_over_sum_with_its_own_difference() -> None:
+    experiment = make_running_experiment()
+    for key, price in (("control", 20), ("test", 24)):
+        add_joint(experiment, key, "conversion", [(1, 0)] * 300)
+        add_joint(experiment, key, "order_value", [(price, 1), (2 * price + 3, 2), (0, 0)] * 100)
+
+    order_value = reports_of(experiment)["order_value"]
+
+    assert order_value.mean == pytest.approx((24 + 51) / 3)
+    assert order_value.difference == pytest.approx(4)
+    assert order_value.interval is not None
+    assert order_value.interval.excludes(0)
+    assert order_value.relative_lift is None
+
+
+@pytest.mark.django_db
+def test_analyze__bundle_eats_every_second_single_piece__half_is_cannibalized() -> None:
+    experiment = make_running_experiment()
+    singles = {"control": [(2, 0), (1, 0)], "test": [(1, 2), (0, 2)]}
+    for key, pairs in singles.items():
+        add_joint(experiment, key, "conversion", [(1, 0)] * 400)
+        add_joint(experiment, key, "cannibalization", pairs * 200)
+
+    found = reports_of(experiment)["cannibalization"]
+
+    assert found.difference == pytest.approx(0.5)
+    assert (found.mean, found.reason) == (None, "")
+
+
+@pytest.mark.django_db
+def test_analyze__bundle_sells_no_more_pieces__cannibalization_is_null_with_a_reason() -> None:
+    experiment = make_running_experiment()
+    for key in ("control", "test"):
+        add_joint(experiment, key, "conversion", [(1, 0)] * 400)
+        add_joint(experiment, key, "cannibalization", [(2, 0), (1, 1)] * 200)
+
+    found = reports_of(experiment)["cannibalization"]
+
+    assert (found.difference, found.interval) == (None, None)
+    assert found.reason == "the bundle does not clearly sell more pieces than the control"
+
+
+@pytest.mark.django_db
+def test_analyze__registered_segments__are_rows_of_their_own_and_no_others() -> None:
+    experiment = make_running_experiment()
+    change_phase(experiment, segments=["device"])
+    for key in ("control", "test"):
+        add_joint(experiment, key, "conversion", [(1, 0), (0, 0)] * 300)
+        for segment in ("device:mobile", "device:desktop", "country:DE", "history:returning"):
+            add_joint(experiment, key, "conversion", [(1, 0), (0, 0)] * 150, segment=segment)
+
+    report = analyze(experiment, now=LATER)
+
+    assert [(own.kind, own.value) for own in report.segments] == [("device", "desktop"), ("device", "mobile")]
+    control, test = report.segments[0].variants
+    assert (control.is_control, test.metrics[0].metric, test.metrics[0].n) == (True, "conversion", 300)
+    assert test.metrics[0].interval is not None

@@ -22,6 +22,7 @@ PURE = (
     "assignment",
     *(f"stats.{module.name}" for module in pkgutil.iter_modules(stats.__path__)),
 )
+HASH = {"fnv_hash_fast", "fnvhash"}  # the hash of the assignment in C, and its stand-in where nothing was compiled
 WITHOUT_EXAMPLE = {"lower_limit", "mixture_evidence", "upper_limit", "ratio_difference", "merge_old_hours"}
 
 
@@ -35,14 +36,14 @@ def public_functions() -> Iterator[Callable[..., Any]]:
         )
 
 
-def test_pure_modules__imported_alone__bring_nothing_but_the_standard_library() -> None:
+def test_pure_modules__imported_alone__bring_nothing_but_the_standard_library_and_the_hash() -> None:
     modules = ", ".join(f"catalog_experiments.{name}" for name in PURE)
     script = f"import sys; before = set(sys.modules); import {modules}; print(*(set(sys.modules) - before))"
 
     output = subprocess.run([sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, check=True)
 
     tops = {name.partition(".")[0] for name in output.stdout.split()}
-    assert tops - set(sys.stdlib_module_names) == {"catalog_experiments"}
+    assert tops - set(sys.stdlib_module_names) - HASH == {"catalog_experiments"}
 
 
 @pytest.mark.parametrize("function", list(public_functions()), ids=lambda function: function.__name__)
