@@ -60,6 +60,8 @@ class Command(BaseCommand):
             f"{'dry run, nothing written: ' if dry_run else ''}{result.created} created, {result.changed} changed, "
             f"{result.unchanged} unchanged over {options['lookback_days']} days"
         )
+        if result.retired:
+            self.stdout.write(f"{result.retired} phases skipped: their facts were retired, their rows stand")
 
 
 def _noted(fill: Callable[..., BackfillResult]) -> BackfillResult:

@@ -1,4 +1,7 @@
-"""The guarantee behind the scheduler: a plain loop without broker that sends due alerts and works owed slots."""
+"""The guarantee behind the scheduler: a plain loop without broker that does what the database says is owed.
+
+It sends due alerts, works owed slots, and looks whether the storefront serves what was published.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import close_old_connections, connection
 from django.utils import timezone
 
+from catalog_experiments.confirmation import confirm_due
 from catalog_experiments.scheduling import run_owed
 from notifications.delivery import deliver_due
 
@@ -24,7 +28,10 @@ LAST_RUN_SECONDS = 25.0
 
 
 class Command(BaseCommand):
-    help = "Send due alerts and work owed slots every 5 seconds, with or without a broker, until SIGTERM or Ctrl-C."
+    help = (
+        "Send due alerts, work owed slots and confirm what the storefront serves, every 5 seconds, with or without a "
+        "broker, until SIGTERM or Ctrl-C."
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -36,17 +43,24 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         if options["once"]:
             self.work_owed()
+            self.confirm()
             self.deliver()
             return
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stopping.set())
-        # Jobs may take minutes; alerts wait for nobody.
-        jobs = threading.Thread(target=self.repeat, args=(self.work_owed,), name="owed slots", daemon=True)
-        jobs.start()
+        # Jobs may take minutes and a storefront may hang; alerts wait for nobody.
+        jobs = self.beside(self.work_owed, "owed slots")
+        self.beside(self.confirm, "confirmations")
         self.stdout.write(f"sweeping every {SWEEP_SECONDS:g} s")
         self.stdout.flush()
         self.repeat(self.deliver)
         jobs.join(LAST_RUN_SECONDS)
+
+    def beside(self, sweep: Callable[[], None], name: str) -> threading.Thread:
+        """Repeat a sweep in a thread of its own."""
+        thread = threading.Thread(target=self.repeat, args=(sweep,), name=name, daemon=True)
+        thread.start()
+        return thread
 
     def repeat(self, sweep: Callable[[], None]) -> None:
         """Sweep until told to stop; a database that restarts is a sweep that failed."""
@@ -63,6 +77,10 @@ class Command(BaseCommand):
     def deliver(self) -> None:
         """Send the alerts that are due."""
         deliver_due(now=timezone.now())
+
+    def confirm(self) -> None:
+        """Look whether visitors get what was published."""
+        confirm_due(now=timezone.now())
 
     def work_owed(self) -> None:
         """Work the slots that nobody worked in time."""

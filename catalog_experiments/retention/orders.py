@@ -1,0 +1,68 @@
+"""Orders leave by the age of the order, oldest first, and with each what it said about bundles."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from django.db import connection, transaction
+
+from catalog_experiments.retention import rules
+from catalog_experiments.retention.report import OrderFacts, Progress
+
+STAGE = "orders"
+
+COUNT = """
+WITH leaving AS (
+    SELECT count(*) AS orders,
+           (SELECT count(*) FROM catalog_bundle_order_outcomes outcome
+            JOIN catalog_checkout_orders placed ON placed.id = outcome.order_id
+            WHERE placed.placed_at < %(before_at)s) AS outcomes
+    FROM catalog_checkout_orders WHERE placed_at < %(before_at)s
+)
+SELECT leaving.orders, leaving.outcomes,
+       pg_total_relation_size('catalog_checkout_orders') * leaving.orders
+           / greatest(1, (SELECT count(*) FROM catalog_checkout_orders))
+     + pg_total_relation_size('catalog_bundle_order_outcomes') * leaving.outcomes
+           / greatest(1, (SELECT count(*) FROM catalog_bundle_order_outcomes))
+FROM leaving
+"""
+
+# Rows that somebody revises at this moment stay for the next run.
+DELETE = """
+WITH due AS MATERIALIZED (
+    SELECT id FROM catalog_checkout_orders WHERE placed_at < %(before_at)s
+    ORDER BY placed_at LIMIT %(batch)s FOR UPDATE SKIP LOCKED
+), outcomes AS (
+    DELETE FROM catalog_bundle_order_outcomes WHERE order_id IN (SELECT id FROM due)
+)
+DELETE FROM catalog_checkout_orders WHERE id IN (SELECT id FROM due)
+"""
+
+
+# Hours that were counted from orders that are gone: they only served to count again.
+FORGET_HOURS = "DELETE FROM catalog_bundle_acceptance_hours WHERE hour_at < %(before_at)s"
+
+
+def survey(wanted: OrderFacts) -> OrderFacts:
+    """Fill in how many orders and outcomes lie before the moment, and their size. Reads only."""
+    if wanted.before_at is None:
+        return wanted
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute(COUNT, {"before_at": wanted.before_at})
+        orders, outcomes, size_bytes = map(int, cursor.fetchone())
+    return replace(wanted, orders=orders, outcomes=outcomes, size_bytes=size_bytes)
+
+
+def remove(leaving: OrderFacts, *, tell: Progress) -> None:
+    """Delete the surveyed orders with their outcomes, in batches, each its own transaction. Safe to repeat."""
+    done, count = 0, rules.BATCH if leaving.orders else 0
+    while count == rules.BATCH:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(DELETE, {"before_at": leaving.before_at, "batch": rules.BATCH})
+            count = cursor.rowcount
+        done += count
+        tell(STAGE, done, max(done, leaving.orders))
+    if leaving.before_at is not None:
+        with connection.cursor() as cursor:
+            cursor.execute(FORGET_HOURS, {"before_at": leaving.before_at})
