@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 
+from catalog_experiments.enforcement.explanation import STOPPING
 from catalog_experiments.enforcement.judgement import Judgement
 from catalog_experiments.guardrails import BoundEvidence, VariantVerdict
 from catalog_experiments.models import Experiment, GuardrailEvaluation
@@ -54,7 +55,9 @@ def links_to(experiment: Experiment, record: GuardrailEvaluation | None) -> list
     """Return the experiment's page, and the frozen record's when there is one."""
     page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}"
     links = [{"label": "Open the experiment", "url": page}]
-    if record is not None:
+    if record is not None and record.action in STOPPING:
+        links.append({"label": "Read why, and decide", "url": f"{page}/pauses/{record.sequence}"})
+    elif record is not None:
         links.append({"label": f"Evaluation {record.sequence}", "url": f"{page}/evaluations/{record.sequence}"})
     return links
 

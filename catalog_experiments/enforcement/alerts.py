@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from catalog_experiments.enforcement.alert_facts import lines_of, links_to, raw_data
-from catalog_experiments.enforcement.holds import LATCHED
+from catalog_experiments.enforcement.holds import LATCHED, READING_STALE
 from catalog_experiments.enforcement.judgement import Judgement
+from catalog_experiments.enforcement.quality_alerts import detail_of
 from catalog_experiments.guardrails import BoundEvidence, VariantVerdict, Verdict
 from catalog_experiments.guardrails.verdicts import BOUND_UNFIT
 from catalog_experiments.models import GuardrailEvaluation
@@ -20,9 +21,15 @@ HOLD_SENTENCES = {
     "sample_ratio_mismatch": "the variants do not hold their planned shares of visitors",
     "mixed_units": "more than 1 % of visitors were seen with two variants",
     "client_faults": "more than 1 % of exposures claim another variant than the one assigned",
-    "telemetry_silent": "no exposure has come in for three hours",
+    "telemetry_silent": "exposures have stopped coming in, for longer than this hour of the week explains",
+    "aggregation_stale": "the aggregated numbers are older than allowed",
+    "join_rate_halved": "fewer than half as many orders as should find the visitor who placed them",
+    "reading_stale": "the newest facts cannot be read: something has been writing for more than a minute",
     "heavy_revision": "more than 5 % of the counted orders were revised since the last evaluation",
 }
+UNTOLD = frozenset({READING_STALE})
+"""Holds that last as long as one long write: the card shows them, nobody is woken for them."""
+
 NEXT_STEPS = {
     "pause": "Look at the evidence. If the variant is at fault, complete the experiment; if not, resume with a reason: "
     "that opens a new phase which counts from zero.",
@@ -150,7 +157,8 @@ def _hold_drafts(judgement: Judgement, record: GuardrailEvaluation | None) -> It
             severity="warning",
             key=_hold_key(cause, judgement),
             subject=f"{slug}: the data cannot be trusted now",
-            summary=f"Found: {HOLD_SENTENCES[cause]}. Ordinary pauses wait, an outage does not.",
+            summary=f"Found: {HOLD_SENTENCES[cause]}{detail_of(cause, judgement.frame.quality)}. "
+            "Ordinary pauses wait, an outage does not.",
             shown=judgement.verdicts,
             next_step=NEXT_STEPS["latched" if cause in LATCHED else "passing"],
         )
@@ -176,13 +184,17 @@ def _hold_key(cause: str, judgement: Judgement) -> str:
 
 
 def _held(judgement: Judgement) -> set[str]:
-    return {code for verdict in judgement.verdicts for code in verdict.codes if code in HOLD_SENTENCES}
+    return _told(code for verdict in judgement.verdicts for code in verdict.codes)
 
 
 def _known_holds(judgement: Judgement) -> set[str]:
     previous = judgement.frame.previous
     recorded = previous.verdicts if previous else []
-    return {code for verdict in recorded for code in verdict["codes"] if code in HOLD_SENTENCES}
+    return _told(code for verdict in recorded for code in verdict["codes"])
+
+
+def _told(codes: Iterable[str]) -> set[str]:
+    return {code for code in codes if code in HOLD_SENTENCES and code not in UNTOLD}
 
 
 def _knew(judgement: Judgement, is_so: Callable[[Mapping[str, Any]], bool]) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import OperationalError, transaction
@@ -14,10 +14,12 @@ from psycopg.errors import LockNotAvailable
 from catalog_experiments import lifecycle
 from catalog_experiments.aggregation import refresh_tallies
 from catalog_experiments.enforcement.alerts import drafts_of, pause_reason
-from catalog_experiments.enforcement.failures import clear_failures, record_failure
-from catalog_experiments.enforcement.frame import EvaluationFrame, load_frames
+from catalog_experiments.enforcement.canonical import digest_of, plain
+from catalog_experiments.enforcement.frame import load_frames
+from catalog_experiments.enforcement.gaps import moves_gaps, note_gaps
 from catalog_experiments.enforcement.judgement import Judgement, judge_frame
-from catalog_experiments.enforcement.records import append_record
+from catalog_experiments.enforcement.quality_alerts import alarms_of
+from catalog_experiments.enforcement.records import RecordDraft, append_records
 from catalog_experiments.guardrails import VariantVerdict, Verdict, to_record
 from catalog_experiments.models import (
     EvaluationAction,
@@ -47,16 +49,6 @@ class EvaluationOutcome:
     superseded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TickResult:
-    """What one round over all running experiments came to; `errors` holds "slug: what went wrong"."""
-
-    evaluated: int
-    paused: int
-    alerts: int
-    errors: tuple[str, ...] = ()
-
-
 def evaluate(experiment_id: uuid.UUID, *, now: datetime, trigger: str = "schedule") -> EvaluationOutcome:
     """Judge one running experiment on fresh numbers and act on the verdict.
 
@@ -69,87 +61,97 @@ def evaluate(experiment_id: uuid.UUID, *, now: datetime, trigger: str = "schedul
         GuardrailConfigError: its stored guardrails are not valid.
     """
     experiment = Experiment.objects.select_related("current_phase").get(pk=experiment_id)
-    if not _is_judged(experiment):
+    if not is_judged(experiment):
         return EvaluationOutcome(None)
     watermark_at = refresh_tallies([experiment_id], now=now)
-    frame = load_frames([experiment], watermark_at=watermark_at)[experiment_id]
-    return _act(frame, now=now, trigger=trigger)
+    frame = load_frames([experiment], watermark_at=watermark_at, now=now)[experiment_id]
+    return act(judge_frame(frame), now=now, trigger=trigger)
 
 
-def evaluate_due(*, now: datetime, trigger: str = "schedule") -> TickResult:
-    """Judge every running experiment, each in a transaction of its own; one that fails never stops the rest."""
-    experiments = list(Experiment.objects.running().select_related("current_phase").order_by("pk"))
-    judged = [experiment for experiment in experiments if _is_judged(experiment)]
-    outcomes, errors = list[EvaluationOutcome](), list[str]()
-    frames = _fresh_frames(judged, now)
-    for experiment in judged:
-        try:
-            frame = frames.get(experiment.pk)
-            outcome = (
-                _act(frame, now=now, trigger=trigger) if frame else evaluate(experiment.pk, now=now, trigger=trigger)
-            )
-            clear_failures(experiment)
-            outcomes.append(outcome)
-        except Exception as error:  # whatever it is, the next experiment's guardrails must still be looked at
-            logger.exception("guardrails of %s could not be judged", experiment.slug)
-            record_failure(experiment, error, now=now)
-            errors.append(f"{experiment.slug}: {type(error).__name__}: {error}")
-    return TickResult(
-        evaluated=len(outcomes),
-        paused=sum(outcome.paused for outcome in outcomes),
-        alerts=sum(outcome.alerts for outcome in outcomes),
-        errors=tuple(errors),
-    )
-
-
-def _is_judged(experiment: Experiment) -> bool:
+def is_judged(experiment: Experiment) -> bool:
+    """Say whether guardrails look at an experiment: it runs, and shoppers meet it."""
     phase = experiment.current_phase
     return experiment.is_running and phase is not None and phase.origin == PhaseOrigin.PUBLISHED
 
 
-def _fresh_frames(experiments: Sequence[Experiment], now: datetime) -> Mapping[uuid.UUID, EvaluationFrame]:
-    """Load all frames at once; empty when that fails, so that each experiment is then tried by itself."""
-    if not experiments:
-        return {}
-    try:
-        watermark_at = refresh_tallies([experiment.pk for experiment in experiments], now=now)
-        return load_frames(experiments, watermark_at=watermark_at)
-    except Exception:
-        logger.exception("the running experiments could not be refreshed together; each is tried by itself")
-        return {}
+def act(judgement: Judgement, *, now: datetime, trigger: str) -> EvaluationOutcome:
+    """Record a judgement and do what it says, in one transaction; an unchanged one needs nothing.
 
-
-def _act(frame: EvaluationFrame, *, now: datetime, trigger: str) -> EvaluationOutcome:
-    judgement = judge_frame(frame)
+    Gives way when somebody else is changing the experiment just now: the next round judges it again.
+    """
     if judgement.is_unchanged:
-        return EvaluationOutcome(frame.previous)
+        return EvaluationOutcome(judgement.frame.previous)
     try:
         with transaction.atomic():
             return _act_locked(judgement, now=now, trigger=trigger)
     except OperationalError as error:
         if not isinstance(error.__cause__, LockNotAvailable):
             raise
-        logger.info("%s is being changed by somebody else; judged again at the next round", frame.experiment.slug)
+        slug = judgement.frame.experiment.slug
+        logger.info("%s is being changed by somebody else; judged again at the next round", slug)
         return EvaluationOutcome(None, superseded=True)
+
+
+def is_quiet(judgement: Judgement) -> bool:
+    """Say whether a judgement asks for nothing but its record: no pause, and nothing to tell anybody."""
+    frame = judgement.frame
+    if moves_gaps(frame, judgement.inputs["holds"]) or any(True for _ in alarms_of(frame)):
+        return False
+    return _action(judgement, is_paused=False) == EvaluationAction.NONE
+
+
+def record_quiet(judgements: Sequence[Judgement], *, now: datetime, trigger: str) -> list[EvaluationOutcome]:
+    """Record quiet judgements in one transaction, with a constant number of statements; outcomes in their order.
+
+    Raises:
+        DatabaseError: nothing was recorded; each may then be tried by itself.
+    """
+    with transaction.atomic():
+        ids = [judgement.frame.experiment.pk for judgement in judgements]
+        locked = {experiment.pk: experiment for experiment in Experiment.objects.locked(ids)}
+        known = _recorded(judgements)
+        fresh = [each for each in judgements if _key(each) not in known]
+        drafts = [_quiet_draft(each, locked[each.frame.experiment.pk], now, trigger) for each in fresh]
+        added = dict(zip(map(_key, fresh), append_records(drafts), strict=True))
+    outcomes = [(added.get(_key(each)) or known[_key(each)], _key(each) in added) for each in judgements]
+    return [EvaluationOutcome(record, superseded=_is_superseded(record, is_new)) for record, is_new in outcomes]
 
 
 def _act_locked(judgement: Judgement, *, now: datetime, trigger: str) -> EvaluationOutcome:
     frame = judgement.frame
     [experiment] = Experiment.objects.locked([frame.experiment.pk])
-    existing = GuardrailEvaluation.objects.filter(phase=frame.phase, inputs_digest=judgement.inputs_digest).first()
+    existing = _recorded([judgement]).get(_key(judgement))
     if existing is not None:
-        return EvaluationOutcome(existing, superseded=existing.action == EvaluationAction.PAUSED)
+        return EvaluationOutcome(existing, superseded=_is_superseded(existing, is_new=False))
     if not _is_still_current(frame.experiment, experiment):
-        return EvaluationOutcome(_record_superseded(judgement, experiment, now, trigger), superseded=True)
+        [record] = append_records([_superseded_draft(judgement, experiment, now, trigger)])
+        return EvaluationOutcome(record, superseded=True)
     stopped = [verdict for verdict in judgement.verdicts if verdict.should_pause]
     if stopped:
         _pause(experiment, stopped, now)
     # The chain's head is locked last, so that nobody waits for it while it waits for others.
     action = _action(judgement, is_paused=bool(stopped))
-    record = _record(judgement, action, now, trigger)
-    drafts = drafts_of(judgement, record=record, action=action)
+    [record] = append_records([_draft(judgement, action, now, trigger)])
+    note_gaps(frame, judgement.inputs["holds"])
+    drafts = (*drafts_of(judgement, record=record, action=action), *alarms_of(frame))
     alerts = sum(enqueue(draft, now=now) is not None for draft in drafts)
     return EvaluationOutcome(record, paused=bool(stopped), alerts=alerts)
+
+
+def _key(judgement: Judgement) -> tuple[uuid.UUID, str]:
+    return judgement.frame.phase.pk, judgement.inputs_digest
+
+
+def _recorded(judgements: Sequence[Judgement]) -> dict[tuple[uuid.UUID, str], GuardrailEvaluation]:
+    """Return the records that another evaluator made of the same data meanwhile."""
+    phases, digests = zip(*map(_key, judgements), strict=True)
+    rows = GuardrailEvaluation.objects.filter(phase__in=phases, inputs_digest__in=digests)
+    return {(row.phase_id, row.inputs_digest): row for row in rows}
+
+
+def _is_superseded(record: GuardrailEvaluation, is_new: bool) -> bool:
+    # A pause found on record was somebody else's; a record of its own says by itself that it came too late.
+    return record.action == (EvaluationAction.SUPERSEDED if is_new else EvaluationAction.PAUSED)
 
 
 def _is_still_current(seen: Experiment, locked: Experiment) -> bool:
@@ -181,32 +183,31 @@ def _action(judgement: Judgement, *, is_paused: bool) -> EvaluationAction:
     return EvaluationAction.ALERTED if has_news else EvaluationAction.NONE
 
 
-def _record(judgement: Judgement, action: EvaluationAction, now: datetime, trigger: str) -> GuardrailEvaluation:
-    return append_record(
+def _quiet_draft(judgement: Judgement, locked: Experiment, now: datetime, trigger: str) -> RecordDraft:
+    if _is_still_current(judgement.frame.experiment, locked):
+        return _draft(judgement, EvaluationAction.NONE, now, trigger)
+    return _superseded_draft(judgement, locked, now, trigger)
+
+
+def _draft(judgement: Judgement, action: EvaluationAction, now: datetime, trigger: str) -> RecordDraft:
+    return RecordDraft(
         experiment=judgement.frame.experiment,
         phase=judgement.frame.phase,
         inputs=judgement.inputs,
+        inputs_digest=judgement.inputs_digest,
         verdict=judgement.verdict,
         verdicts=to_record(judgement.verdicts),
         action=action,
         trigger=trigger,
         watermark_at=judgement.frame.watermark_at,
-        now=now,
+        evaluated_at=now,
     )
 
 
-def _record_superseded(judgement: Judgement, locked: Experiment, now: datetime, trigger: str) -> GuardrailEvaluation:
+def _superseded_draft(judgement: Judgement, locked: Experiment, now: datetime, trigger: str) -> RecordDraft:
     # Named in the inputs, so that the same data counts as new when it is judged again.
     seen = {"lock_version": judgement.frame.experiment.lock_version, "evaluated_at": now.isoformat()}
     found = {"lock_version": locked.lock_version, "status": locked.status}
-    return append_record(
-        experiment=judgement.frame.experiment,
-        phase=judgement.frame.phase,
-        inputs={**judgement.inputs, "superseded": {"seen": seen, "found": found}},
-        verdict=judgement.verdict,
-        verdicts=to_record(judgement.verdicts),
-        action=EvaluationAction.SUPERSEDED,
-        trigger=trigger,
-        watermark_at=judgement.frame.watermark_at,
-        now=now,
-    )
+    inputs = {**judgement.inputs, "superseded": {"seen": seen, "found": plain(found)}}
+    draft = _draft(judgement, EvaluationAction.SUPERSEDED, now, trigger)
+    return replace(draft, inputs=inputs, inputs_digest=digest_of(inputs))

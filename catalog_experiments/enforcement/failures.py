@@ -21,18 +21,28 @@ def record_failure(experiment: Experiment, error: Exception, *, now: datetime) -
     """Count one more failure in a row; from the third on, one alert a day. Never raises a database error itself."""
     try:
         with transaction.atomic():
-            streak = int(experiment.metadata.get(STREAK_KEY, 0)) + 1
-            _write(experiment, {**experiment.metadata, STREAK_KEY: streak})
-            if streak >= ALERTED_FROM:
-                enqueue(_draft(experiment, error, streak, now), now=now)
+            for locked in Experiment.objects.locked([experiment.pk]):
+                streak = int(locked.metadata.get(STREAK_KEY, 0)) + 1
+                _write(locked, {**locked.metadata, STREAK_KEY: streak})
+                if streak >= ALERTED_FROM:
+                    enqueue(_draft(experiment, error, streak, now), now=now)
     except DatabaseError:
         logger.exception("the failure of %s could not be recorded", experiment.slug)
 
 
 def clear_failures(experiment: Experiment) -> None:
-    """Forget earlier failures after a judgement; writes nothing when there were none."""
-    if STREAK_KEY in experiment.metadata:
-        _write(experiment, {key: value for key, value in experiment.metadata.items() if key != STREAK_KEY})
+    """Forget earlier failures after a judgement; writes nothing when there were none as `experiment` was read.
+
+    Never raises a database error: the next round tries again.
+    """
+    if STREAK_KEY not in experiment.metadata:
+        return
+    try:
+        with transaction.atomic():
+            for locked in Experiment.objects.locked([experiment.pk]):
+                _write(locked, {key: value for key, value in locked.metadata.items() if key != STREAK_KEY})
+    except DatabaseError:
+        logger.exception("the earlier failures of %s could not be cleared", experiment.slug)
 
 
 def _write(experiment: Experiment, metadata: dict[str, object]) -> None:

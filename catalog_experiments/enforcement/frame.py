@@ -8,11 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import F, Q, Sum
 
 from catalog_experiments.analysis import latest_metrics
+from catalog_experiments.analysis.quality import TelemetryQuality, load_quality
 from catalog_experiments.guardrails import HourTally
 from catalog_experiments.models import (
     Experiment,
@@ -26,6 +29,9 @@ from catalog_experiments.stats.blocks import BlockClock
 from catalog_experiments.stats.moments import VariantMoments
 
 HOUR = timedelta(hours=1)
+FRESH = timedelta(minutes=1)
+"""Older data is not judged: an ordinary pause then waits for the next round."""
+
 RECOUNTED = 2 * HOUR
 """Exposures that arrive later than this are not counted again for the collapse check: all variants lose alike."""
 
@@ -36,7 +42,7 @@ JOIN catalog_bundle_exposures AS exposure
   ON exposure.retention_month = wanted.retention_month
   AND exposure.phase_id = wanted.phase_id
   AND exposure.exposed_at >= wanted.since_at
-WHERE NOT (exposure.is_holdout OR exposure.is_merged OR exposure.is_fault)
+WHERE NOT (exposure.is_holdout OR exposure.is_merged OR exposure.is_fault) AND exposure.excluded_as IS NULL
 GROUP BY 1, 2, 3
 """
 
@@ -47,7 +53,7 @@ SELECT tally.phase_id, tally.variant_key,
        CASE WHEN 24 * (age.day + 1) > wanted.first_kept THEN tally.outcome_hour_at
             WHEN age.day = 0 THEN wanted.first_boundary_at - interval '1 hour'
             ELSE wanted.first_boundary_at + (24 * age.day - 1) * interval '1 hour' END AS hour_at,
-       sum(tally.n), sum(tally.accepted), sum(tally.gross_n), sum(tally.gross_accepted)
+       sum(tally.n)::bigint, sum(tally.accepted)::bigint, sum(tally.gross_n)::bigint, sum(tally.gross_accepted)::bigint
 FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int[])
     AS wanted (phase_id, experiment_id, first_boundary_at, first_kept)
 JOIN catalog_bundle_experiment_guardrail_tallies AS tally
@@ -60,8 +66,31 @@ GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
 
+# How long ago the moments of a phase were counted, by the database's clock.
+AGES_OF_MOMENTS = """
+SELECT phase_id, GREATEST(statement_timestamp() - recorded_to, interval '0')
+FROM catalog_bundle_experiment_cursors WHERE phase_id = ANY(%s) AND recorded_to IS NOT NULL
+"""
+
+HARM_METRICS = {
+    "conversion": MomentMetric.HARM.value,
+    "take_rate": MomentMetric.HARM_TAKE_RATE.value,
+    "revenue": MomentMetric.HARM_REVENUE.value,
+}
+"""Which moments the metric of a drop is judged on."""
+
+BUYERS = MomentMetric.HARM.value
+MONEY = (MomentMetric.HARM_REVENUE.value,)
+
 ExposureCounts = Mapping[datetime, Mapping[str, int]]
 """First exposures by UTC hour and variant key."""
+
+
+class Harm(NamedTuple):
+    """Moments of the drop's metric over mature units, and the paying ones among them when it is money, else None."""
+
+    moments: VariantMoments = VariantMoments()
+    payers: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +98,10 @@ class EvaluationFrame:
     """One experiment with its open phase and all that was measured in it up to the watermark.
 
     `tallies` holds net outcomes by variant key, per hour and for older ones per day of the phase, `gross` the outcomes
-    and acceptances before cancellations, `harm` the moments of conversion within 24 hours, `exposures` first exposures
-    by hour and variant key, `metrics` the newest metric row by variant key. `previous` is the phase's last record, None
-    before the first.
+    and acceptances before cancellations, `harm` what the metric of a drop came to within 24 hours (empty without such
+    a bound), `exposures` first exposures by hour and variant key, `metrics` the newest metric row by variant key,
+    `quality` whether telemetry can be trusted now. `previous` is the phase's last record, None before the first. `age`
+    says how old the data is when it is judged.
     """
 
     experiment: Experiment
@@ -79,10 +109,12 @@ class EvaluationFrame:
     watermark_at: datetime
     tallies: Mapping[str, Sequence[HourTally]] = field(default_factory=dict)
     gross: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    harm: Mapping[str, VariantMoments] = field(default_factory=dict)
+    harm: Mapping[str, Harm] = field(default_factory=dict)
     exposures: ExposureCounts = field(default_factory=dict)
     metrics: Mapping[str, VariantMetric] = field(default_factory=dict)
+    quality: TelemetryQuality = field(default_factory=TelemetryQuality)
     previous: GuardrailEvaluation | None = None
+    age: timedelta = timedelta(0)
 
     @property
     def judged_at(self) -> datetime:
@@ -93,8 +125,13 @@ class EvaluationFrame:
         return judged_at(self.phase, self.watermark_at)
 
 
-def load_frames(experiments: Sequence[Experiment], *, watermark_at: datetime) -> dict[uuid.UUID, EvaluationFrame]:
-    """Return the frame of each experiment that has a phase, by experiment id; six queries for any number."""
+def load_frames(
+    experiments: Sequence[Experiment], *, watermark_at: datetime, now: datetime | None = None
+) -> dict[uuid.UUID, EvaluationFrame]:
+    """Return the frame of each experiment that has a phase, by experiment id; a constant number of queries.
+
+    `now` tells how old the data is; None says that it is judged as of its watermark, as a report does.
+    """
     with _snapshot():
         phases = Phase.objects.in_bulk([own.current_phase_id for own in experiments if own.current_phase_id])
         tallies, gross = _tallies(phases, watermark_at)
@@ -102,6 +139,8 @@ def load_frames(experiments: Sequence[Experiment], *, watermark_at: datetime) ->
         previous = newest_evaluations(phases)
         exposures = _exposures(phases, previous)
         metrics = _metrics(experiments)
+        aggregated_at = {key: max(row.watermark_at for row in rows.values()) for key, rows in metrics.items()}
+        quality = load_quality(phases.values(), watermark_at=watermark_at, aggregated_at=aggregated_at)
     return {
         experiment.pk: EvaluationFrame(
             experiment=experiment,
@@ -112,7 +151,9 @@ def load_frames(experiments: Sequence[Experiment], *, watermark_at: datetime) ->
             harm=harm[phase.pk],
             exposures=exposures[phase.pk],
             metrics=metrics[phase.pk],
+            quality=quality.get(phase.pk, TelemetryQuality()),
             previous=previous.get(phase.pk),
+            age=(now or watermark_at) - watermark_at,
         )
         for experiment in experiments
         if experiment.current_phase_id and (phase := phases.get(experiment.current_phase_id))
@@ -159,9 +200,9 @@ def _tallies(
     with connection.cursor() as cursor:
         cursor.execute(SUM_OUTCOMES, [list(phases), experiments, [clock.first_boundary_at for clock in clocks], kept])
         for phase_id, key, hour_at, n, accepted, gross_n, gross_accepted in cursor.fetchall():
-            hours[phase_id][key].append(HourTally(hour_at, int(n), int(accepted)))
+            hours[phase_id][key].append(HourTally(hour_at, n, accepted))
             before_n, before_accepted = gross[phase_id][key]
-            gross[phase_id][key] = (before_n + int(gross_n), before_accepted + int(gross_accepted))
+            gross[phase_id][key] = (before_n + gross_n, before_accepted + gross_accepted)
     return hours, gross
 
 
@@ -170,18 +211,48 @@ def _first_kept(phase: Phase, clock: BlockClock) -> int:
     return 0 if phase.bounds.get("pause_rule") == "persistent" else clock.first_kept_hour
 
 
-def _harm(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[uuid.UUID, dict[str, VariantMoments]]:
-    moments: dict[uuid.UUID, dict[str, VariantMoments]] = defaultdict(dict)
-    experiments = [phase.experiment_id for phase in phases.values()]  # leads the index
+def _harm(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[uuid.UUID, dict[str, Harm]]:
+    """Read the metric of the drop for phases with such a bound, each as far as its facts were counted."""
+    wanted = {key: phase for key, phase in phases.items() if phase.bounds.get("max_drop_vs_control") is not None}
+    harm: dict[uuid.UUID, dict[str, Harm]] = defaultdict(dict)
+    for counted_at, some in _by_count(wanted, watermark_at).items():
+        for phase_id, by_variant in _moments(some, counted_at).items():
+            metric = _harm_metric(wanted[phase_id])
+            for key, found in by_variant.items():
+                payers = int(found[BUYERS].total) if metric in MONEY and BUYERS in found else None
+                harm[phase_id][key] = Harm(found.get(metric, VariantMoments()), payers)
+    return harm
+
+
+def _harm_metric(phase: Phase) -> str:
+    return HARM_METRICS[phase.bounds.get("drop_metric", "conversion")]
+
+
+def _by_count(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[datetime, list[Phase]]:
+    """Group phases by the watermark of their moments, to the hour: cohorts complete on the hour, a group is a query."""
+    if not phases:
+        return {}
+    groups: dict[datetime, list[Phase]] = defaultdict(list)
+    with connection.cursor() as cursor:
+        cursor.execute(AGES_OF_MOMENTS, [list(phases)])
+        for phase_id, age in cursor.fetchall():
+            groups[hour_of(watermark_at - age)].append(phases[phase_id])
+    return groups
+
+
+def _moments(phases: Sequence[Phase], counted_at: datetime) -> dict[uuid.UUID, dict[str, dict[str, VariantMoments]]]:
+    found: dict[uuid.UUID, dict[str, dict[str, VariantMoments]]] = defaultdict(lambda: defaultdict(dict))
     rows = (
-        Moment.objects.filter(experiment__in=experiments, phase__in=list(phases), metric=MomentMetric.HARM, segment="")
-        .filter(Moment.objects.is_complete(watermark_at))
-        .values_list("phase_id", "variant_key")
+        Moment.objects.filter(experiment__in=[phase.experiment_id for phase in phases])  # leads the index
+        .filter(phase__in=phases, metric__in=HARM_METRICS.values(), segment="")
+        .filter(Q(currency="") | Q(currency=F("phase__currency")))
+        .filter(Moment.objects.is_complete(counted_at))
+        .values_list("phase_id", "variant_key", "metric")
         .annotate(Sum("n"), Sum("total"), Sum("total_squares"))
     )
-    for phase_id, key, n, total, total_squares in rows:
-        moments[phase_id][key] = VariantMoments(int(n), int(total), int(total_squares))
-    return moments
+    for phase_id, key, metric, n, total, total_squares in rows:
+        found[phase_id][key][metric] = VariantMoments(int(n), int(total), int(total_squares))
+    return found
 
 
 def _metrics(experiments: Sequence[Experiment]) -> dict[uuid.UUID, dict[str, VariantMetric]]:
@@ -215,9 +286,15 @@ def _recounted_from(phase: Phase, previous: GuardrailEvaluation | None) -> datet
     return hour_of(previous.watermark_at) - RECOUNTED
 
 
+@lru_cache(maxsize=4096)
+def _moment(text: str) -> datetime:
+    # The same hours stand in every record of a round.
+    return datetime.fromisoformat(text)
+
+
 def _recorded_exposures(record: GuardrailEvaluation) -> dict[datetime, dict[str, int]]:
     counts: dict[datetime, dict[str, int]] = defaultdict(dict)
     for observation in record.inputs["observations"]:
         for hour, _, own in observation["exposures"]:
-            counts[datetime.fromisoformat(hour)][observation["variant_key"]] = own
+            counts[_moment(hour)][observation["variant_key"]] = own
     return counts

@@ -7,12 +7,15 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
 from catalog_experiments.analysis.sample_ratio import live_ratio, planned_shares
-from catalog_experiments.enforcement.frame import HOUR, EvaluationFrame, hour_of
+from catalog_experiments.enforcement.frame import FRESH, HOUR, EvaluationFrame, hour_of
 
 SAMPLE_RATIO = "sample_ratio_mismatch"
 MIXED_UNITS = "mixed_units"
 CLIENT_FAULTS = "client_faults"
 TELEMETRY_SILENT = "telemetry_silent"
+AGGREGATION_STALE = "aggregation_stale"
+JOIN_RATE_HALVED = "join_rate_halved"
+READING_STALE = "reading_stale"
 
 LATCHED = frozenset({SAMPLE_RATIO, MIXED_UNITS, CLIENT_FAULTS})
 """Holds that stay until a person opens a new phase: a past imbalance stays in the data."""
@@ -41,6 +44,12 @@ def _causes(frame: EvaluationFrame) -> Iterator[str]:
         yield from [CLIENT_FAULTS] if faults > WORST_SHARE * units else []
     if _is_silent(frame):
         yield TELEMETRY_SILENT
+    if frame.quality.stale_since is not None:
+        yield AGGREGATION_STALE
+    if frame.quality.join_rate.is_halved:
+        yield JOIN_RATE_HALVED
+    if frame.age > FRESH:
+        yield READING_STALE
 
 
 def _flagged(frame: EvaluationFrame, key: str) -> int:
@@ -68,7 +77,12 @@ def _first_boundary(opened_at: datetime) -> datetime:
 
 
 def _is_silent(frame: EvaluationFrame) -> bool:
-    """Say whether a busy slot has gone quiet: nothing for three whole hours after a day of twenty and more an hour."""
+    """Say whether exposures stopped: by the shop's own week, or by a flat rule while it has not had one yet.
+
+    The flat rule: nothing for three whole hours after a day of twenty and more an hour.
+    """
+    if frame.quality.missing is not None:
+        return frame.quality.is_silent
     silent_from = frame.judged_at - SILENT_HOURS * HOUR
     if silent_from - DAY_HOURS * HOUR < frame.phase.opened_at:
         return False

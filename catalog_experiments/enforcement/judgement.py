@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from catalog_experiments.analysis.sample_ratio import planned_shares
-from catalog_experiments.enforcement.canonical import digest
-from catalog_experiments.enforcement.frame import EvaluationFrame
+from catalog_experiments.enforcement.canonical import digest_of, plain
+from catalog_experiments.enforcement.frame import EvaluationFrame, Harm
 from catalog_experiments.enforcement.holds import holds_of
 from catalog_experiments.guardrails import (
     BOUNDS,
@@ -19,6 +19,7 @@ from catalog_experiments.guardrails import (
     VariantVerdict,
     Verdict,
     effective_minimum,
+    from_record,
     gravest,
     judge,
     parse_config,
@@ -26,16 +27,19 @@ from catalog_experiments.guardrails import (
 )
 from catalog_experiments.guardrails.observations import DEFAULT_PLANNED_SAMPLE
 from catalog_experiments.models import Experiment, Phase
-from catalog_experiments.stats.moments import VariantMoments
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The verdicts of one frame, control first, with the inputs they follow from."""
+    """The verdicts of one frame, control first, with the plain inputs they follow from and the digest of these.
+
+    Equal data has an equal digest; `is_unchanged` says that the previous record has it already.
+    """
 
     frame: EvaluationFrame
     config: GuardrailConfig
     inputs: Mapping[str, Any]
+    inputs_digest: str
     verdicts: tuple[VariantVerdict, ...]
     is_unchanged: bool
 
@@ -43,11 +47,6 @@ class Judgement:
     def verdict(self) -> Verdict:
         """The gravest verdict of all variants."""
         return gravest(self.verdicts)
-
-    @property
-    def inputs_digest(self) -> str:
-        """SHA-256 of the inputs; equal for equal data."""
-        return digest(self.inputs)
 
 
 def config_in_force(experiment: Experiment, phase: Phase) -> GuardrailConfig:
@@ -78,12 +77,17 @@ def judge_frame(frame: EvaluationFrame) -> Judgement:
     observations = [_observation(frame, snapshot) for snapshot in frame.phase.variants]
     # Revisions count since the last record. Judged again without news, the same ones are still the newest.
     known = _with_recorded_revisions(frame, observations)
-    inputs = record_inputs(phase_frame, known, holds=holds)
-    is_unchanged = frame.previous is not None and frame.previous.inputs_digest == digest(inputs)
-    if not is_unchanged:
-        known = [replace(own, revised_count=_revised_count(frame, own)) for own in observations]
-        inputs = record_inputs(phase_frame, known, holds=holds)
-    return Judgement(frame, config, inputs, judge(phase_frame, known, holds=holds), is_unchanged)
+    inputs = plain(record_inputs(phase_frame, known, holds=holds))
+    inputs_digest = digest_of(inputs)
+    if frame.previous is not None and frame.previous.inputs_digest == inputs_digest:
+        # Equal inputs were judged when they were recorded.
+        return Judgement(frame, config, inputs, inputs_digest, from_record(frame.previous.verdicts), is_unchanged=True)
+    fresh = [replace(own, revised_count=_revised_count(frame, own)) for own in observations]
+    if fresh != known:
+        inputs = plain(record_inputs(phase_frame, fresh, holds=holds))
+        inputs_digest = digest_of(inputs)
+    verdicts = judge(phase_frame, fresh, holds=holds)
+    return Judgement(frame, config, inputs, inputs_digest, verdicts, is_unchanged=False)
 
 
 def _phase_frame(frame: EvaluationFrame, config: GuardrailConfig) -> PhaseFrame:
@@ -102,7 +106,7 @@ def _phase_frame(frame: EvaluationFrame, config: GuardrailConfig) -> PhaseFrame:
 def _observation(frame: EvaluationFrame, snapshot: Mapping[str, Any]) -> Observation:
     key, is_control = snapshot["key"], bool(snapshot["is_control"])
     gross_n, gross_accepted = frame.gross.get(key, (0, 0))
-    share = planned_shares(frame.phase.variants)[key]
+    share, harm = planned_shares(frame.phase.variants)[key], frame.harm.get(key, Harm())
     return Observation(
         variant_key=key,
         is_control=is_control,
@@ -110,7 +114,8 @@ def _observation(frame: EvaluationFrame, snapshot: Mapping[str, Any]) -> Observa
         tallies=tuple(frame.tallies.get(key, ())),
         gross_n=gross_n,
         gross_accepted=gross_accepted,
-        harm=frame.harm.get(key, VariantMoments()),
+        harm=harm.moments,
+        harm_payers=harm.payers,
         exposures=_exposures(frame, key),
         planned_share=share if not is_control and 0 < share < 1 else None,
     )

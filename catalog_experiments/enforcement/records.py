@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db import connection
-
-from catalog_experiments.enforcement.canonical import canonical_json, digest, plain
+from catalog_experiments.enforcement.canonical import canonical_json, digest, plain, text_of
 from catalog_experiments.guardrails import RULE_VERSION, UnknownRuleVersion, from_record, gravest, judge_record
 from catalog_experiments.models import (
     EvaluationAction,
+    EvaluationHead,
     Experiment,
     ExperimentStatus,
     GuardrailEvaluation,
@@ -22,9 +21,6 @@ from catalog_experiments.models import (
     PhaseOrigin,
 )
 from catalog_experiments.models.fields import time_ordered_id
-
-HEAD_LOCK = 0x736D_706C_0001
-"""Key of the advisory lock that serialises writers of the chain's head; ends with the transaction."""
 
 HASHED_FIELDS = (
     "id",
@@ -43,50 +39,79 @@ HASHED_FIELDS = (
 )
 
 
-def append_record(
-    *,
-    experiment: Experiment,
-    phase: Phase,
-    inputs: Mapping[str, Any],
-    verdict: str,
-    verdicts: list[dict[str, Any]],
-    action: str,
-    trigger: str,
-    watermark_at: datetime,
-    now: datetime,
-) -> GuardrailEvaluation:
-    """Append one record to the chain and return it; call it inside a transaction, after all other locks.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordDraft:
+    """What one evaluation came to, before it has its place in the chain; times are aware and in UTC.
 
-    Waits for other writers of the chain until they commit.
+    `inputs` are plain (see `canonical`), as they will be read back.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [HEAD_LOCK])
-    head = GuardrailEvaluation.objects.order_by("-sequence").values_list("sequence", "record_hash").first()
+
+    experiment: Experiment
+    phase: Phase
+    inputs: Mapping[str, Any]
+    inputs_digest: str
+    verdict: str
+    verdicts: list[dict[str, Any]]
+    action: str
+    trigger: str
+    watermark_at: datetime
+    evaluated_at: datetime
+
+
+def append_records(drafts: Sequence[RecordDraft]) -> list[GuardrailEvaluation]:
+    """Append records to the chain in the order given, in four statements for any number of them.
+
+    Call it inside a transaction, after all other locks: it waits for other writers of the chain until they commit.
+    """
+    head = _locked_head()
+    records = []
+    for draft in drafts:
+        record = _chained(draft, head)
+        head.sequence, head.record_hash = record.sequence, record.record_hash
+        records.append(record)
+    if records:
+        GuardrailEvaluation.objects.bulk_create(records)
+        head.save(update_fields=["sequence", "record_hash"])
+    return records
+
+
+def _locked_head() -> EvaluationHead:
+    locked = EvaluationHead.objects.select_for_update()
+    if head := locked.first():
+        return head
+    newest = GuardrailEvaluation.objects.order_by("-sequence").values_list("sequence", "record_hash").first()
+    sequence, record_hash = newest or (0, "")
+    EvaluationHead.objects.bulk_create(
+        [EvaluationHead(sequence=sequence, record_hash=record_hash)], ignore_conflicts=True
+    )
+    return locked.get()
+
+
+def _chained(draft: RecordDraft, head: EvaluationHead) -> GuardrailEvaluation:
     record = GuardrailEvaluation(
         id=time_ordered_id(),
-        sequence=head[0] + 1 if head else 1,
-        experiment=experiment,
-        phase=phase,
-        evaluated_at=now,
-        watermark_at=watermark_at,
-        trigger=trigger,
-        inputs=plain(inputs),
-        inputs_digest=digest(inputs),
-        verdict=str(verdict),
-        verdicts=plain(verdicts),
-        action=str(action),
+        sequence=head.sequence + 1,
+        experiment=draft.experiment,
+        phase=draft.phase,
+        evaluated_at=draft.evaluated_at,
+        watermark_at=draft.watermark_at,
+        trigger=draft.trigger,
+        inputs=draft.inputs,
+        inputs_digest=draft.inputs_digest,
+        verdict=str(draft.verdict),
+        verdicts=plain(draft.verdicts),
+        action=str(draft.action),
         rule_version=RULE_VERSION,
-        previous_hash=head[1] if head else "",
+        previous_hash=head.record_hash,
     )
     record.record_hash = hash_of(record)
-    record.save(force_insert=True)
     return record
 
 
 def hash_of(record: GuardrailEvaluation) -> str:
     """Return the SHA-256 over the previous hash and the canonical text of the record's content."""
     content = {name: _as_json(getattr(record, name)) for name in HASHED_FIELDS}
-    return hashlib.sha256(f"{record.previous_hash}{canonical_json(content)}".encode()).hexdigest()
+    return hashlib.sha256(f"{record.previous_hash}{text_of(content)}".encode()).hexdigest()
 
 
 def _as_json(value: Any) -> Any:
@@ -106,24 +131,27 @@ class VerifyResult:
 def verify_chain(*, progress: Callable[[int, int], None] | None = None) -> VerifyResult:
     """Recompute every verdict from its own record and every hash from its predecessor's; stop at the first difference.
 
-    Finds a changed, removed, inserted or reordered record. Records cut off at the end are found when an automatic
-    pause that they decided is still on record.
+    Finds a changed, removed, inserted or reordered record, and records cut off the end: the chain's head is kept apart.
+    Records that are appended meanwhile do no harm.
 
     Args:
         progress: called with (records done, records in all).
     """
-    total, previous, checked = GuardrailEvaluation.objects.count(), None, 0
+    head, total = EvaluationHead.objects.first(), GuardrailEvaluation.objects.count()
+    previous, checked = None, 0
     for record in GuardrailEvaluation.objects.order_by("sequence").iterator(chunk_size=500):
-        difference = next(_differences(record, previous), None)
+        difference = next(_differences(record, previous, head), None)
         if difference:
             return VerifyResult(checked, f"record {record.sequence}: {difference}")
         previous, checked = record, checked + 1
         if progress:
             progress(checked, total)
-    return VerifyResult(checked, _cut_off())
+    return VerifyResult(checked, _cut_off(head, previous) or _pause_without_record())
 
 
-def _differences(record: GuardrailEvaluation, previous: GuardrailEvaluation | None) -> Iterator[str]:
+def _differences(
+    record: GuardrailEvaluation, previous: GuardrailEvaluation | None, head: EvaluationHead | None
+) -> Iterator[str]:
     expected = previous.sequence + 1 if previous else 1
     if record.sequence != expected:
         yield f"record {expected} is missing before it"
@@ -134,6 +162,8 @@ def _differences(record: GuardrailEvaluation, previous: GuardrailEvaluation | No
     if record.inputs_digest != digest(record.inputs):
         yield "the digest of its inputs is another"
     yield from _verdict_differences(record)
+    if head is not None and record.sequence == head.sequence and record.record_hash != head.record_hash:
+        yield "it is not the record with which the chain ended: the head's hash is another"
 
 
 def _verdict_differences(record: GuardrailEvaluation) -> Iterator[str]:
@@ -154,7 +184,19 @@ def _verdict_differences(record: GuardrailEvaluation) -> Iterator[str]:
         yield "its overall verdict is not the gravest of its variants"
 
 
-def _cut_off() -> str | None:
+def _cut_off(head: EvaluationHead | None, last: GuardrailEvaluation | None) -> str | None:
+    """Say what is missing at the end, or stands past it; `head` was read before the records were."""
+    found = last.sequence if last else 0
+    if head is None:
+        has_lost_it = found and not EvaluationHead.objects.exists()
+        return f"the chain of {found} records has lost its head" if has_lost_it else None
+    if found < head.sequence:
+        return f"record {found + 1} is missing at the end of the chain, which went on to {head.sequence}"
+    grown = EvaluationHead.objects.get()
+    return f"record {grown.sequence + 1} was not appended: the chain ends before it" if found > grown.sequence else None
+
+
+def _pause_without_record() -> str | None:
     paused = Experiment.objects.filter(
         status=ExperimentStatus.PAUSED,
         pause_cause__in=[PauseCause.BREACHED, PauseCause.OUTAGE],

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import close_old_connections
 from django.utils import timezone
 
-from catalog_experiments.enforcement.evaluation import TickResult, evaluate_due
+from catalog_experiments.enforcement.rounds import TickResult, evaluate_due
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from catalog_experiments.guardrails.config import (
     dump_config,
     effective_minimum,
     parse_config,
+    unexplained,
 )
 from catalog_experiments.guardrails.evidence import BoundEvidence, Span
 from catalog_experiments.guardrails.literal import LatestMetric, breaches
@@ -51,4 +52,5 @@ __all__ = [
     "parse_config",
     "record_inputs",
     "to_record",
+    "unexplained",
 ]

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 PauseRule = Literal["evidence", "persistent"]
 Mode = Literal["enforce", "shadow"]
+DropMetric = Literal["conversion", "take_rate", "revenue"]
 
 BOUNDS = ("min_acceptance_rate", "max_acceptance_rate", "max_drop_vs_control")
 """The bounds a configuration may set, in the order they are judged and shown."""
@@ -16,6 +17,7 @@ BOUNDS = ("min_acceptance_rate", "max_acceptance_rate", "max_drop_vs_control")
 DEFAULT_ALPHA = 0.05
 DEFAULT_CONSECUTIVE = 3
 LARGEST_SAMPLE = 1_000_000
+LONGEST_REASON = 500
 _MOST_CONSECUTIVE = 100
 _FAR = 10**9
 
@@ -53,6 +55,8 @@ class GuardrailConfig:
     pause_rule: PauseRule = "evidence"
     consecutive: int = DEFAULT_CONSECUTIVE
     mode: Mode = "enforce"
+    drop_metric: DropMetric = "conversion"
+    pause_rule_reason: str = ""
 
     @property
     def bounds(self) -> tuple[str, ...]:
@@ -106,6 +110,23 @@ def dump_config(config: GuardrailConfig) -> dict[str, object]:
     }
 
 
+def unexplained(config: GuardrailConfig) -> tuple[FieldError, ...]:
+    """Say what is missing to choose these settings: the rule `persistent` wants a reason, which is kept with it.
+
+    Asked when settings are chosen, not when they are judged: what runs already goes on being judged.
+
+    >>> [error.field for error in unexplained(GuardrailConfig(pause_rule="persistent"))]
+    ['pause_rule_reason']
+    """
+    if config.pause_rule != "persistent" or config.pause_rule_reason:
+        return ()
+    message = (
+        "The rule persistent pauses many healthy experiments and stands outside every stated error; "
+        "say in pause_rule_reason why it is wanted all the same."
+    )
+    return (FieldError("pause_rule_reason", "required", message),)
+
+
 class _Refused(ValueError):
     """A value is refused: code and sentence."""
 
@@ -144,6 +165,12 @@ def _contradictions(config: GuardrailConfig, raw: Mapping[str, object]) -> list[
     if raw.get("consecutive") is not None and config.pause_rule != "persistent":
         message = 'consecutive applies only to "pause_rule": "persistent"; leave it out or set that rule.'
         errors.append(FieldError("consecutive", "order", message))
+    if raw.get("drop_metric") is not None and config.max_drop_vs_control is None:
+        message = "drop_metric applies only beside max_drop_vs_control; leave it out or set that bound."
+        errors.append(FieldError("drop_metric", "order", message))
+    if config.pause_rule_reason and config.pause_rule != "persistent":
+        message = 'pause_rule_reason applies only to "pause_rule": "persistent"; leave it out or set that rule.'
+        errors.append(FieldError("pause_rule_reason", "order", message))
     return errors
 
 
@@ -193,6 +220,16 @@ def _choice(*options: str) -> Callable[[str, object], str]:
     return parse
 
 
+def _sentence(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise _Refused("type", f"{name} must be a text.")
+    if len(value) > LONGEST_REASON:
+        raise _Refused("too_long", f"{name} must have at most {LONGEST_REASON} characters.")
+    if "\0" in value:
+        raise _Refused("type", f"{name} must not hold a null character.")
+    return value.strip()
+
+
 _PARSERS: Mapping[str, Callable[[str, object], object]] = {
     "min_acceptance_rate": _fraction,
     "max_acceptance_rate": _fraction,
@@ -202,4 +239,6 @@ _PARSERS: Mapping[str, Callable[[str, object], object]] = {
     "pause_rule": _choice("evidence", "persistent"),
     "consecutive": _whole(1, _MOST_CONSECUTIVE),
     "mode": _choice("enforce", "shadow"),
+    "drop_metric": _choice("conversion", "take_rate", "revenue"),
+    "pause_rule_reason": _sentence,
 }

@@ -17,7 +17,9 @@ CONTROL_WITHOUT_BUNDLE = "control_without_bundle"
 EXPOSURE_COLLAPSE = "exposure_collapse"
 HEAVY_REVISION = "heavy_revision"
 
-_SETTLING = timedelta(days=7)
+SETTLING = timedelta(days=7)
+"""How long absolute bounds wait when the control makes no offer."""
+
 _REVISED_ONE_IN = 20
 
 
@@ -161,7 +163,7 @@ def _objection(scene: Scene, observation: Observation, evidence: BoundEvidence) 
     if scene.control is None:
         return CONTROL_SILENT
     if not scene.control.has_bundle:
-        has_settled = scene.frame.now - scene.frame.opened_at >= _SETTLING
+        has_settled = scene.frame.now - scene.frame.opened_at >= SETTLING
         return "" if has_settled else CONTROL_WITHOUT_BUNDLE
     if evidence.control is None or evidence.control.rate is None:
         return CONTROL_SILENT
