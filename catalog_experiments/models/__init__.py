@@ -2,32 +2,42 @@
 
 from catalog_experiments.models.access import ApiKey
 from catalog_experiments.models.audit import ExperimentEvent
-from catalog_experiments.models.bundle import Bundle, BundleAcceptanceMetric, StockState
-from catalog_experiments.models.evaluation import EvaluationAction, GuardrailEvaluation
+from catalog_experiments.models.bundle import Bundle, BundleAcceptanceHour, BundleAcceptanceMetric, StockState
+from catalog_experiments.models.cohort import Cohort, OpenUnit
+from catalog_experiments.models.confirmation import LiveConfirmation
+from catalog_experiments.models.erasure import ErasedCohort, ErasedUnit
+from catalog_experiments.models.evaluation import EvaluationAction, EvaluationHead, GuardrailEvaluation
 from catalog_experiments.models.exclusion import ExclusionGroup, Holdout
 from catalog_experiments.models.experiment import (
     Conclusion,
     Experiment,
     ExperimentStatus,
     PauseCause,
-    Phase,
-    PhaseOrigin,
-    PrimaryMetric,
+    RampState,
+    Segment,
     UnitKind,
     Variant,
 )
 from catalog_experiments.models.job import JobLease, JobOutcome, JobRun, ScheduleOrigin
 from catalog_experiments.models.metric import AggregationCursor, GuardrailTally, Moment, MomentMetric, VariantMetric
+from catalog_experiments.models.phase import Phase, PhaseOrigin, PrimaryMetric
 from catalog_experiments.models.publication import OverridePublication, PublishedDocument
-from catalog_experiments.models.telemetry import Exposure, Order, OrderOutcome, OrderStatus, UnitAlias
+from catalog_experiments.models.quality import TelemetryGap, TelemetryHour
+from catalog_experiments.models.telemetry import ExcludedTraffic, Exposure, Order, OrderOutcome, OrderStatus, UnitAlias
 
 __all__ = [
     "AggregationCursor",
     "ApiKey",
     "Bundle",
+    "BundleAcceptanceHour",
     "BundleAcceptanceMetric",
+    "Cohort",
     "Conclusion",
+    "ErasedCohort",
+    "ErasedUnit",
     "EvaluationAction",
+    "EvaluationHead",
+    "ExcludedTraffic",
     "ExclusionGroup",
     "Experiment",
     "ExperimentEvent",
@@ -39,8 +49,10 @@ __all__ = [
     "JobLease",
     "JobOutcome",
     "JobRun",
+    "LiveConfirmation",
     "Moment",
     "MomentMetric",
+    "OpenUnit",
     "Order",
     "OrderOutcome",
     "OrderStatus",
@@ -50,8 +62,12 @@ __all__ = [
     "PhaseOrigin",
     "PrimaryMetric",
     "PublishedDocument",
+    "RampState",
     "ScheduleOrigin",
+    "Segment",
     "StockState",
+    "TelemetryGap",
+    "TelemetryHour",
     "UnitAlias",
     "UnitKind",
     "Variant",

@@ -114,3 +114,21 @@ class BundleAcceptanceMetric(models.Model):
     def __str__(self) -> str:
         """Name the row by bundle and look-back."""
         return f"{self.bundle_id} over {self.lookback_days} days"
+
+
+class BundleAcceptanceHour(models.Model):
+    """How many eligible orders of one UTC hour say something about a bundle, and took it: sliding sums add up these."""
+
+    pk = models.CompositePrimaryKey("hour_at", "bundle_id")
+    hour_at = models.DateTimeField()
+    bundle = models.ForeignKey(Bundle, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    sample_size = models.PositiveIntegerField()
+    acceptance_count = models.PositiveIntegerField()
+    last_accepted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "catalog_bundle_acceptance_hours"
+
+    def __str__(self) -> str:
+        """Name the row by bundle and hour."""
+        return f"{self.bundle_id} at {self.hour_at:%Y-%m-%d %H:00}"

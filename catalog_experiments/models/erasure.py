@@ -2,8 +2,8 @@
 
 from django.db import models
 
-from catalog_experiments.models.experiment import Phase
 from catalog_experiments.models.fields import time_ordered_key
+from catalog_experiments.models.phase import Phase
 
 
 class ErasedUnit(models.Model):

@@ -2,8 +2,9 @@
 
 from django.db import models
 
-from catalog_experiments.models.experiment import Experiment, Phase
+from catalog_experiments.models.experiment import Experiment
 from catalog_experiments.models.fields import time_ordered_key
+from catalog_experiments.models.phase import Phase
 
 
 class EvaluationAction(models.TextChoices):
@@ -53,3 +54,22 @@ class GuardrailEvaluation(models.Model):
     def __str__(self) -> str:
         """Name the record by its place in the chain."""
         return f"evaluation {self.sequence}: {self.verdict}"
+
+
+class EvaluationHead(models.Model):
+    """Where the chain of evaluations ends, kept apart from it: records cut off its end are missed.
+
+    The one row is locked by whoever appends. The database lets its sequence only grow.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1, editable=False)
+    sequence = models.PositiveBigIntegerField()
+    record_hash = models.CharField(max_length=64)
+
+    class Meta:
+        db_table = "catalog_bundle_experiment_guardrail_head"
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="evaluation_one_head")]
+
+    def __str__(self) -> str:
+        """Name the record the chain ends with."""
+        return f"head at evaluation {self.sequence}"

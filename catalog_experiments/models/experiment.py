@@ -1,4 +1,4 @@
-"""An experiment, its variants, and the phases in which one unchanged treatment ran."""
+"""An experiment and its variants."""
 
 from collections.abc import Iterable
 
@@ -9,6 +9,7 @@ from django.db import models
 from catalog_experiments.models.bundle import Bundle
 from catalog_experiments.models.exclusion import ExclusionGroup
 from catalog_experiments.models.fields import PATH_SAFE_SLUG, time_ordered_key
+from catalog_experiments.models.phase import Phase, PhaseOrigin, PrimaryMetric
 
 
 class ExperimentStatus(models.TextChoices):
@@ -27,6 +28,7 @@ class PauseCause(models.TextChoices):
     PERSON = "person", "A person"
     BREACHED = "breached", "Guardrail evidence"
     OUTAGE = "outage", "Outage"
+    STOCK = "stock", "Out of stock"
     SCHEDULE = "schedule", "Schedule"
 
 
@@ -41,20 +43,14 @@ class Conclusion(models.TextChoices):
     INVALID = "invalid", "Invalid"
 
 
-class PhaseOrigin(models.TextChoices):
-    """Where a phase's telemetry comes from."""
+class RampState(models.TextChoices):
+    """Where a ramp stands: it climbs by itself until it is through, or somebody or something ended it."""
 
-    PUBLISHED = "published", "Published"
-    IMPORTED = "imported", "Imported"
-    SEEDED = "seeded", "Seeded for QA"
-
-
-class PrimaryMetric(models.TextChoices):
-    """What a ship decision rests on, per exposed unit."""
-
-    MARGIN = "margin", "Margin per visitor"
-    REVENUE = "revenue", "Revenue per visitor"
-    CONVERSION = "conversion", "Conversion"
+    NONE = "", "No ramp"
+    CLIMBING = "climbing", "Climbing"
+    FINISHED = "finished", "Finished"
+    STOPPED = "stopped", "Stopped by a person"
+    ROLLED_BACK = "rolled_back", "Rolled back"
 
 
 class UnitKind(models.TextChoices):
@@ -62,6 +58,14 @@ class UnitKind(models.TextChoices):
 
     VISITOR = "visitor", "Visitor"
     CUSTOMER = "customer", "Customer"
+
+
+class Segment(models.TextChoices):
+    """By what results may be told apart, when it is said before the phase opens."""
+
+    DEVICE = "device", "Device"
+    COUNTRY = "country", "Country"
+    HISTORY = "history", "New or returning"
 
 
 class ExperimentQuerySet(models.QuerySet["Experiment"]):
@@ -113,7 +117,7 @@ class Experiment(models.Model):
     guardrail_config = models.JSONField(default=dict, blank=True)
     sample_size_guardrail = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(1_000_000)])
     current_phase = models.ForeignKey(
-        "Phase", null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
+        Phase, null=True, blank=True, editable=False, on_delete=models.PROTECT, related_name="+"
     )
     coverage = models.PositiveSmallIntegerField(
         default=10_000, validators=[MaxValueValidator(10_000)], help_text="Basis points of all units: 10,000 is all."
@@ -122,9 +126,18 @@ class Experiment(models.Model):
     planned_sample_size = models.PositiveIntegerField(
         null=True, blank=True, help_text="Complete units per variant at which the final verdict is computed."
     )
+    stop_at_planned_sample = models.BooleanField(
+        default=False, help_text="Complete the experiment by itself once the planned sample is complete."
+    )
     scheduled_start_at = models.DateTimeField(null=True, blank=True)
     scheduled_end_at = models.DateTimeField(null=True, blank=True)
-    ramp_plan = models.JSONField(default=list, blank=True)
+    schedule_refusal = models.TextField(
+        blank=True, help_text="Why the scheduled start or end did not happen; a new time clears it."
+    )
+    ramp_plan = models.JSONField(default=list, blank=True, help_text="Steps of coverage, in `ramp_plans` form.")
+    ramp_state = models.CharField(max_length=16, choices=RampState.choices, blank=True, default=RampState.NONE)
+    ramp_step = models.PositiveSmallIntegerField(null=True, blank=True, help_text="1 is the first step of the plan.")
+    ramp_step_at = models.DateTimeField(null=True, blank=True, help_text="When serving of the present step began.")
     exclusion_group = models.ForeignKey(
         ExclusionGroup,
         to_field="slug",
@@ -139,6 +152,9 @@ class Experiment(models.Model):
     targeting = models.JSONField(default=dict, blank=True)
     forced_units = models.JSONField(
         default=dict, blank=True, help_text="Unit id to variant key, for QA; never counted."
+    )
+    segments = models.JSONField(
+        default=list, blank=True, help_text="By what results are also told apart: device, country, history."
     )
     pending_changes = models.JSONField(default=dict, blank=True)
     started_at = models.DateTimeField(null=True, blank=True)
@@ -194,6 +210,17 @@ class Experiment(models.Model):
             ),
             models.CheckConstraint(
                 condition=models.Q(conclusion__in=Conclusion.values), name="experiment_conclusion_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ramp_state__in=RampState.values), name="experiment_ramp_state_known"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(ramp_state=RampState.NONE, ramp_step__isnull=True, ramp_step_at__isnull=True)
+                | (
+                    ~models.Q(ramp_state=RampState.NONE)
+                    & models.Q(ramp_step__isnull=False, ramp_step__gte=1, ramp_step_at__isnull=False)
+                ),
+                name="experiment_ramp_step_while_ramped",
             ),
             models.CheckConstraint(
                 condition=models.Q(scheduled_start_at__isnull=True)
@@ -256,56 +283,3 @@ class Variant(models.Model):
     def __str__(self) -> str:
         """Name the variant by experiment and key."""
         return f"{self.experiment}: {self.key}"
-
-
-class Phase(models.Model):
-    """One unchanged treatment with its own salt; results of phases are reported apart, never pooled.
-
-    `variants` holds each variant as it was, control first: `{key, name, weight, is_control, bundle_slug,
-    override_payload, bundle}` where `bundle` is the offer as it was or null. `bounds` is the guardrail
-    configuration in force, `caps` the per-unit caps of money metrics in minor units by metric name, `alpha` the
-    error budget of the whole phase, `minimum_sample` the sample guardrail.
-    """
-
-    id = time_ordered_key()
-    experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, related_name="phases")
-    number = models.PositiveSmallIntegerField()
-    salt = models.CharField(max_length=64)
-    opened_at = models.DateTimeField()
-    closed_at = models.DateTimeField(null=True, blank=True)
-    reason = models.TextField(blank=True)
-    variants = models.JSONField(default=list)
-    anchor_product_slug = models.CharField(max_length=150, blank=True)
-    bounds = models.JSONField(default=dict)
-    alpha = models.FloatField(default=0.05)
-    minimum_sample = models.PositiveIntegerField(default=0)
-    caps = models.JSONField(default=dict)
-    window_days = models.PositiveSmallIntegerField(default=7)
-    primary_metric = models.CharField(max_length=16, choices=PrimaryMetric.choices, default=PrimaryMetric.REVENUE)
-    currency = models.CharField(max_length=3, blank=True)
-    planned_sample_size = models.PositiveIntegerField(null=True, blank=True)
-    unserved_spans = models.JSONField(
-        default=list, help_text="Pauses inside the phase as [from, to or null] in ISO 8601: units meeting one are cut."
-    )
-    origin = models.CharField(max_length=16, choices=PhaseOrigin.choices, default=PhaseOrigin.PUBLISHED)
-
-    class Meta:
-        db_table = "catalog_bundle_experiment_phases"
-        ordering = ["experiment", "number"]
-        constraints = [
-            models.UniqueConstraint(fields=["experiment", "number"], name="phase_experiment_number"),
-            models.UniqueConstraint(
-                fields=["experiment"], condition=models.Q(closed_at__isnull=True), name="phase_one_open"
-            ),
-            models.CheckConstraint(condition=models.Q(alpha__gt=0, alpha__lt=1), name="phase_alpha_range"),
-            models.CheckConstraint(condition=models.Q(window_days__gte=1), name="phase_window_positive"),
-            models.CheckConstraint(condition=models.Q(origin__in=PhaseOrigin.values), name="phase_origin_known"),
-            models.CheckConstraint(
-                condition=models.Q(closed_at__isnull=True) | models.Q(closed_at__gte=models.F("opened_at")),
-                name="phase_closed_after_opened",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        """Name the phase by experiment and number."""
-        return f"{self.experiment} phase {self.number}"

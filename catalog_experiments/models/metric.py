@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.db.models import lookups
 
-from catalog_experiments.models.experiment import Experiment, Phase, PhaseOrigin, Variant
+from catalog_experiments.models.experiment import Experiment, Variant
 from catalog_experiments.models.fields import time_ordered_key
+from catalog_experiments.models.phase import Phase, PhaseOrigin
 
 
 class MomentMetric(models.TextChoices):
@@ -16,7 +17,18 @@ class MomentMetric(models.TextChoices):
     MARGIN = "margin", "Margin per visitor"
     CONVERSION = "conversion", "Conversion"
     TAKE_RATE = "take_rate", "Take rate"
+    RAW_REVENUE = "raw_revenue", "Revenue per visitor, uncapped"
+    RAW_MARGIN = "raw_margin", "Margin per visitor, uncapped"
+    ORDER_VALUE = "order_value", "Average order value"
+    UNITS_PER_ORDER = "units_per_order", "Units per order"
+    CANNIBALIZATION = "cannibalization", "Pieces bought apart and in the bundle"
     HARM = "harm", "Conversion within 24 hours"
+    HARM_TAKE_RATE = "harm_take_rate", "Take rate within 24 hours"
+    HARM_REVENUE = "harm_revenue", "Revenue within 24 hours"
+
+
+HARM_METRICS = (MomentMetric.HARM, MomentMetric.HARM_TAKE_RATE, MomentMetric.HARM_REVENUE)
+"""What is judged 24 hours after exposure."""
 
 
 class MomentQuerySet(models.QuerySet["Moment"]):
@@ -30,7 +42,7 @@ class MomentQuerySet(models.QuerySet["Moment"]):
         whose window meets its end are cut.
         """
         window = models.Case(
-            models.When(metric=MomentMetric.HARM, then=models.Value(1)),
+            models.When(metric__in=HARM_METRICS, then=models.Value(1)),
             default=models.F("phase__window_days"),
             output_field=models.IntegerField(),
         )
@@ -43,8 +55,9 @@ class MomentQuerySet(models.QuerySet["Moment"]):
 class Moment(models.Model):
     """n, sum and sum of squares of one metric over the units first exposed on one UTC day; rows merge by addition.
 
-    Money is in minor units of `currency`; `segment` is '' for all units. The covariate is the unit's capped
-    revenue before its exposure, `cross_total` the sum of products of metric and covariate.
+    Money is in minor units of `currency`; `segment` is '' for all units. For revenue, margin, conversion and take rate
+    the covariate is the unit's capped revenue of the 28 days before its exposure; for ratios (order value, units per
+    order, cannibalization) it is the denominator. `cross_total` is the sum of products of metric and covariate.
     """
 
     id = time_ordered_key()
@@ -53,7 +66,7 @@ class Moment(models.Model):
     variant_key = models.CharField(max_length=100)
     cohort_date = models.DateField()
     metric = models.CharField(max_length=16, choices=MomentMetric.choices)
-    segment = models.CharField(max_length=100, blank=True, default="")
+    segment = models.CharField(max_length=120, blank=True, default="")
     currency = models.CharField(max_length=3, blank=True, default="")
     n = models.BigIntegerField()
     total = models.DecimalField(max_digits=40, decimal_places=0)
@@ -68,7 +81,7 @@ class Moment(models.Model):
         db_table = "catalog_bundle_experiment_moments"
         constraints = [
             models.UniqueConstraint(
-                fields=["experiment", "phase", "variant_key", "cohort_date", "metric", "segment", "currency"],
+                fields=["experiment", "phase", "cohort_date", "variant_key", "metric", "segment", "currency"],
                 name="moment_key",
             ),
             models.CheckConstraint(condition=models.Q(n__gte=0), name="moment_n_positive"),
@@ -114,37 +127,26 @@ class GuardrailTally(models.Model):
 
 
 class AggregationCursor(models.Model):
-    """How far the facts of a phase have been counted into one product: its moments or its tallies.
+    """How far the facts of a phase have been counted; of no phase: the orders into the acceptance of bundles.
 
     `recorded_to` is a moment of the database's clock: every fact recorded before it is counted. `served_spans` are
-    the spans the count assumed; when a pause or an end changes them, the phase is counted anew. A run locks the rows
-    of its phases, so that two runs never write the same product of a phase at once.
+    the spans the count assumed; when a pause or an end changes them, the phase is counted anew. Cohort days since
+    `open_from` are also kept unit by unit. A run locks the rows of its phases, so that two runs never write the same
+    phase at once.
     """
 
-    class Product(models.TextChoices):
-        """What was counted."""
-
-        MOMENTS = "moments", "Moments"
-        TALLIES = "tallies", "Tallies"
-
     id = time_ordered_key()
-    phase = models.ForeignKey(Phase, on_delete=models.CASCADE, related_name="cursors", db_index=False)
-    product = models.CharField(max_length=16, choices=Product.choices)
+    phase = models.OneToOneField(Phase, null=True, on_delete=models.CASCADE, related_name="cursor")
     recorded_to = models.DateTimeField(null=True)
     served_spans = models.JSONField(default=list)
+    open_from = models.DateField(null=True)
 
     class Meta:
         db_table = "catalog_bundle_experiment_cursors"
-        constraints = [
-            models.UniqueConstraint(fields=["phase", "product"], name="aggregation_cursor_phase_product"),
-            models.CheckConstraint(
-                condition=models.Q(product__in=["moments", "tallies"]), name="aggregation_cursor_product_known"
-            ),
-        ]
 
     def __str__(self) -> str:
-        """Name the cursor by phase and product."""
-        return f"{self.product} of {self.phase_id} to {self.recorded_to}"
+        """Name the cursor by phase."""
+        return f"{self.phase_id} to {self.recorded_to}"
 
 
 class VariantMetric(models.Model):

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.db import models
 
-from catalog_experiments.models.experiment import Experiment, Phase, Variant
+from catalog_experiments.models.experiment import Experiment, Variant
 from catalog_experiments.models.fields import time_ordered_key
+from catalog_experiments.models.phase import Phase
 
 
 class OverridePublication(models.Model):

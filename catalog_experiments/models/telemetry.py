@@ -3,8 +3,22 @@
 from django.db import models
 
 from catalog_experiments.models.bundle import Bundle
-from catalog_experiments.models.experiment import Experiment, Phase
+from catalog_experiments.models.experiment import Experiment
 from catalog_experiments.models.fields import time_ordered_id, time_ordered_key
+from catalog_experiments.models.phase import Phase
+
+
+class ExcludedTraffic(models.TextChoices):
+    """Whose events are kept and never counted, in the order in which one reason wins over another."""
+
+    BOT = "bot", "Bot"
+    STAFF = "staff", "Staff"
+    TEST = "test", "Test"
+
+
+def excluded_mark() -> "models.CharField[str | None, str | None]":
+    """Build the column that says why a fact is left out of every count; null: it counts."""
+    return models.CharField(max_length=8, null=True, blank=True, choices=ExcludedTraffic.choices)
 
 
 class Exposure(models.Model):
@@ -31,11 +45,18 @@ class Exposure(models.Model):
     is_fault = models.BooleanField(default=False, help_text="The claimed variant was not the computed one.")
     is_merged = models.BooleanField(default=False, help_text="Joined to an earlier unit of the same person.")
     is_holdout = models.BooleanField(default=False, help_text="Seen held out: kept from every result of the phase.")
+    excluded_as = excluded_mark()
     segments = models.JSONField(null=True, blank=True)
+    moved_from_at = models.DateTimeField(
+        null=True, blank=True, help_text="The latest time it was stored with, where an earlier report moved it."
+    )
 
     class Meta:
         db_table = "catalog_bundle_exposures"
         ordering = ["-exposed_at"]
+        indexes = [
+            models.Index(fields=["phase"], condition=models.Q(excluded_as__isnull=False), name="exposure_excluded")
+        ]
 
     def __str__(self) -> str:
         """Name the row by unit and variant."""
@@ -101,6 +122,7 @@ class Order(models.Model):
     status = models.CharField(max_length=16, choices=OrderStatus.choices, default=OrderStatus.PAID)
     source = models.CharField(max_length=32, default="checkout")
     cancelled_at = models.DateTimeField(null=True, blank=True)
+    excluded_as = excluded_mark()
     recorded_at = models.DateTimeField()
     revised_at = models.DateTimeField(help_text="Last change of what counts; equals recorded_at at first.")
     content_digest = models.UUIDField()
@@ -112,6 +134,7 @@ class Order(models.Model):
             models.Index(fields=["unit", "placed_at"], name="order_unit_placed"),
             models.Index(fields=["placed_at"], name="order_placed"),
             models.Index(fields=["revised_at"], name="order_revised"),
+            models.Index(fields=["placed_at"], condition=models.Q(excluded_as__isnull=False), name="order_excluded"),
         ]
         constraints = [
             models.CheckConstraint(condition=models.Q(status__in=OrderStatus.values), name="order_status_known"),
