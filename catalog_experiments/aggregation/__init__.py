@@ -1,7 +1,16 @@
-"""Facts -> tallies, moments and metric rows: the only home of heavy SQL, and the only writer of what it makes.
+"""Facts -> tallies, cohort days, moments and metric rows: the only home of heavy SQL, and the only writer of these.
 
-Third step of the walk, between `intake` and `analysis`. Every result is recomputed exactly from the facts it covers,
-so a run may be repeated, killed, or run beside another: the rows end the same.
+Third step of the walk, between `intake` and `analysis`. Read it in this order:
+
+1. `runs`: everything, some experiments, or those of a guardrail tick are brought up to now, slice by slice.
+2. `cursors`: a slice locks its phases and learns since when facts are news (`scope`: which phases, served when).
+3. `news`: which units, cohort days and hours those facts can have moved; a phase never counted is counted whole.
+4. `units`: exposures meet orders, once; each unit's amounts stand in one row (`workbench`: such tables of one run).
+5. `tallies`, `cohorts` and from these `moments` follow; `open_units` keeps what the next difference is taken from.
+6. `metric_rows` and `acceptance` are what cards show; `backfill` writes those rows for days past.
+
+All numbers are exact sums of whole numbers that merge by addition, so counting whole and counting by differences end in
+the same rows: a run may be repeated, killed, or run beside another.
 """
 
 from catalog_experiments.aggregation.backfill import BackfillResult, backfill
@@ -9,15 +18,19 @@ from catalog_experiments.aggregation.runs import (
     AggregationResult,
     BundleAcceptanceAggregator,
     InvalidLookback,
+    Verification,
     aggregate_experiments,
     refresh_tallies,
 )
+from catalog_experiments.aggregation.workbench import Guard
 
 __all__ = [
     "AggregationResult",
     "BackfillResult",
     "BundleAcceptanceAggregator",
+    "Guard",
     "InvalidLookback",
+    "Verification",
     "aggregate_experiments",
     "backfill",
     "refresh_tallies",

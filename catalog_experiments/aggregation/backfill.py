@@ -1,15 +1,15 @@
-# ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
 """Reconstruct the metric rows of past days from facts, as each day's last run would have written them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
-from django.db import connection, transaction
-
+from catalog_experiments.aggregation.cohorts import COUNT
 from catalog_experiments.aggregation.metric_rows import (
     FIGURES,
     VariantCounts,
@@ -18,28 +18,23 @@ from catalog_experiments.aggregation.metric_rows import (
     variants_by_phase,
 )
 from catalog_experiments.aggregation.runs import Progress, require_lookback
-from catalog_experiments.aggregation.scope import Scope, without_nested_loops
-from catalog_experiments.aggregation.tallies import FIRST_OUTCOMES
+from catalog_experiments.aggregation.scope import Scope
+from catalog_experiments.aggregation.units import ALL_EXPOSURES, measure_all
+from catalog_experiments.aggregation.workbench import Guard, in_one_view, workbench
 from catalog_experiments.models import ExperimentStatus, Phase, PhaseOrigin, VariantMetric
 
-SLICE = 10
-"""Phases read by one statement."""
+SLICE = 25
+"""Phases read and written at once."""
 
-ACCEPTED_BY_DAY = f"""
-WITH {FIRST_OUTCOMES}
-SELECT phase_id, variant_key, (placed_at AT TIME ZONE 'UTC')::date AS day,
-       sum(net), sum(net * accepted::int), 0, 0, 0
-FROM firsts WHERE net = 1 GROUP BY 1, 2, 3
+ACCEPTED_BY_DAY = """
+SELECT phase_id, variant_key, (net_at AT TIME ZONE 'UTC')::date AS day, count(*), sum(net_accepted)
+FROM measured WHERE net_at IS NOT NULL GROUP BY 1, 2, 3
 """
 
 EXPOSED_BY_DAY = """
-SELECT phase_id, variant_key, (exposed_at AT TIME ZONE 'UTC')::date AS day, 0, 0,
-       count(*) FILTER (WHERE NOT (is_mixed OR is_fault OR is_merged OR is_holdout)),
-       count(*) FILTER (WHERE is_mixed AND NOT is_holdout),
-       count(*) FILTER (WHERE is_fault AND NOT is_holdout)
-FROM catalog_bundle_exposures
-WHERE retention_month = ANY(%(months)s) AND phase_id = ANY(%(phases)s)
-GROUP BY 1, 2, 3
+SELECT phase_id, variant_key, cohort_date, exposed, exposed - uncut, 0, mixed, faulty, merged, holdout, bots, staff,
+       tests
+FROM counted WHERE segment = ''
 """
 
 RowKey = tuple[UUID, UUID, date, int]
@@ -47,12 +42,16 @@ RowKey = tuple[UUID, UUID, date, int]
 
 @dataclass(frozen=True, slots=True)
 class BackfillResult:
-    """How many rows were made, changed and found right; `diffs` says each created and changed one in a line."""
+    """How many rows were made, changed and found right; `diffs` says each created and changed one in a line.
+
+    `retired` phases were skipped: their facts have left, so their rows stand as they are.
+    """
 
     created: int
     changed: int
     unchanged: int
     diffs: tuple[str, ...]
+    retired: int = 0
 
 
 def backfill(
@@ -62,18 +61,21 @@ def backfill(
     slug: str | None = None,
     dry_run: bool = False,
     progress: Progress | None = None,
+    guard: Guard = nullcontext,
 ) -> BackfillResult:
     """Write the rows of each UTC day of the look-back, today's included, from the facts as they are known now.
 
     A row counts what was placed and exposed before its day ended, since its phase began. Rows that are right already
-    stay untouched, so a second run changes nothing. All or nothing: one transaction.
+    stay untouched, so a second run changes nothing, and one after a kill goes on where the first was: each slice of
+    phases is committed by itself. Safe beside a running aggregation.
 
     Args:
         lookback_days: days back from today, 1 to 3650.
         now: aware.
         slug: one experiment only.
         dry_run: read and compare, write nothing.
-        progress: told how many of how many slices of phases are read.
+        progress: told how many of how many phases are read.
+        guard: entered around each commit; raises when the work was taken over.
 
     Raises:
         InvalidLookback: the look-back is out of range.
@@ -81,12 +83,11 @@ def backfill(
     require_lookback(lookback_days)
     phases = _phases(lookback_days, now, slug)
     result = BackfillResult(0, 0, 0, ())
-    with transaction.atomic():
-        for start in range(0, len(phases), SLICE):
-            part = phases[start : start + SLICE]
-            result = _plus(result, _fill(part, lookback_days, now, dry_run=dry_run))
-            if progress is not None:
-                progress(min(start + SLICE, len(phases)), len(phases))
+    for start in range(0, len(phases), SLICE):
+        part = phases[start : start + SLICE]
+        result = _plus(result, in_one_view(partial(_fill, part, lookback_days, now, dry_run=dry_run), guard))
+        if progress is not None:
+            progress(start + len(part), len(phases))
     return result
 
 
@@ -99,7 +100,16 @@ def _phases(lookback_days: int, now: datetime, slug: str | None) -> list[Phase]:
     return [phase for phase in ordered if phase.closed_at is None or phase.closed_at.astimezone(UTC).date() >= first]
 
 
-def _fill(phases: list[Phase], lookback_days: int, now: datetime, *, dry_run: bool) -> BackfillResult:
+def _countable(phases: list[Phase]) -> list[Phase]:
+    """Return those of the phases whose facts are there, and hold off their retirement until the transaction ends."""
+    closed = {phase.pk for phase in phases if phase.closed_at is not None}
+    held = Phase.objects.with_facts().select_for_update(of=("self",), no_key=True).filter(pk__in=closed).order_by("pk")
+    with_facts = {phase.pk for phase in held}
+    return [phase for phase in phases if phase.pk not in closed or phase.pk in with_facts]
+
+
+def _fill(wanted: list[Phase], lookback_days: int, now: datetime, *, dry_run: bool) -> BackfillResult:
+    phases = _countable(wanted)
     rows = list(_reconstructed(phases, lookback_days, now))
     known = {
         _key(row): row
@@ -112,7 +122,8 @@ def _fill(phases: list[Phase], lookback_days: int, now: datetime, *, dry_run: bo
     slugs = {phase.pk: phase.experiment.slug for phase in phases}
     diffs = [_created_line(slugs, row) for row in created]
     diffs += [_changed_line(slugs, row, _differences(known[_key(row)], row)) for row in changed]
-    return BackfillResult(len(created), len(changed), len(rows) - len(created) - len(changed), tuple(sorted(diffs)))
+    unchanged, retired = len(rows) - len(created) - len(changed), len(wanted) - len(phases)
+    return BackfillResult(len(created), len(changed), unchanged, tuple(sorted(diffs)), retired)
 
 
 def _reconstructed(phases: list[Phase], lookback_days: int, now: datetime) -> Iterator[VariantMetric]:
@@ -123,7 +134,7 @@ def _reconstructed(phases: list[Phase], lookback_days: int, now: datetime) -> It
         last = min(now, phase.closed_at or now).astimezone(UTC).date()
         for day in _days(phase.opened_at.astimezone(UTC).date(), last):
             for key in counts:
-                counts[key] = _sum(counts[key], by_day.get((*key, day), VariantCounts()))
+                counts[key] = counts[key] + by_day.get((*key, day), VariantCounts())
             if day >= _first_day(lookback_days, now):
                 for row in rows_of_day(phase, variants[phase.pk], counts, day):
                     row.computed_at = row.watermark_at = now
@@ -132,24 +143,17 @@ def _reconstructed(phases: list[Phase], lookback_days: int, now: datetime) -> It
 
 def _counts_by_day(phases: Sequence[Phase]) -> dict[tuple[UUID, str, date], VariantCounts]:
     counts: dict[tuple[UUID, str, date], VariantCounts] = {}
-    parameters = Scope.of(phases).parameters()
-    with without_nested_loops(), connection.cursor() as cursor:
-        for statement in (ACCEPTED_BY_DAY, EXPOSED_BY_DAY):
-            cursor.execute(statement, parameters)
-            for phase_id, variant_key, day, *numbers in cursor.fetchall():
+    if not phases:
+        return counts
+    with workbench(Scope.of(phases), is_bulk=True) as bench:
+        measure_all(bench)
+        bench.lay_out("counted", COUNT.format(chosen=ALL_EXPOSURES))
+        for statement, place in ((ACCEPTED_BY_DAY, 0), (EXPOSED_BY_DAY, 2)):
+            for phase_id, variant_key, day, *numbers in bench.fetch(statement):
                 key = (phase_id, variant_key, day)
-                counts[key] = _sum(counts.get(key, VariantCounts()), VariantCounts(*map(int, numbers)))
+                own = VariantCounts(*([0] * place), *map(int, numbers))
+                counts[key] = counts.get(key, VariantCounts()) + own
     return counts
-
-
-def _sum(one: VariantCounts, other: VariantCounts) -> VariantCounts:
-    return VariantCounts(
-        one.sample + other.sample,
-        one.accepted + other.accepted,
-        one.exposed + other.exposed,
-        one.mixed + other.mixed,
-        one.faults + other.faults,
-    )
 
 
 def _days(first: date, last: date) -> Iterator[date]:
@@ -190,4 +194,5 @@ def _plus(one: BackfillResult, other: BackfillResult) -> BackfillResult:
         one.changed + other.changed,
         one.unchanged + other.unchanged,
         one.diffs + other.diffs,
+        one.retired + other.retired,
     )

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import connection
 
 from catalog_experiments.aggregation.scope import Scope
-from catalog_experiments.models import AggregationCursor, Phase
+from catalog_experiments.models import AggregationCursor, OpenUnit, Phase
 
 OVERLAP = timedelta(minutes=5)
 """How much of what was counted is looked at again: covers a writer that stamped a fact and had no number yet."""
+
+LINGER = timedelta(days=2)
+"""How long past its window a cohort day stays open, for orders that arrive or change late."""
 
 LOCK_WAIT = "60s"
 
@@ -42,42 +45,69 @@ def read_watermark(*, now: datetime) -> Watermark:
     return Watermark(recorded_to, now - (clock - recorded_to))
 
 
-def claim(phases: Iterable[Phase], product: str) -> Scope:
-    """Lock the product of the phases against other runs and return what has to be counted.
+def claim(phases: Iterable[Phase], watermark: Watermark) -> Scope:
+    """Lock the phases against other runs and return what has to be counted.
 
-    A phase that was never counted, or whose served spans are others than the count assumed, is counted whole. Call it
-    inside a transaction; it waits for another run up to a minute.
+    A phase that was never counted, or whose served spans are others than the count assumed, is counted whole. One whose
+    facts have been retired is left out: what was counted of it stands. Call it inside a transaction; it waits for
+    another run up to a minute.
     """
-    scope = Scope.of(phases)
+    wanted = sorted(phases, key=_key)
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
-    cursors = [AggregationCursor(phase=phase, product=product) for phase in sorted(scope.phases, key=_key)]
-    AggregationCursor.objects.bulk_create(cursors, ignore_conflicts=True)
-    rows = AggregationCursor.objects.select_for_update().filter(phase__in=scope.phases, product=product)
-    since = {
-        row.phase_id: row.recorded_to - OVERLAP
-        for row in rows.order_by("phase_id")
-        if row.recorded_to is not None and row.served_spans == _spans(scope, row.phase_id)
+    AggregationCursor.objects.bulk_create([AggregationCursor(phase=phase) for phase in wanted], ignore_conflicts=True)
+    rows = {
+        row.phase_id: row
+        for row in AggregationCursor.objects.select_for_update().filter(phase__in=wanted).order_by("phase_id")
     }
-    return replace(scope, since=since)
+    # Asked under the lock: whoever retires facts holds the same row.
+    countable = Phase.objects.with_facts().filter(pk__in=[phase.pk for phase in wanted])
+    with_facts = set(countable.values_list("pk", flat=True))
+    scope = Scope.of(phase for phase in wanted if phase.pk in with_facts)
+    since, open_from = {}, {}
+    for phase in scope.phases:
+        row = rows[phase.pk]
+        open_from[phase.pk] = _open_from(phase, watermark)
+        if row.recorded_to is not None and row.served_spans == _spans(scope, phase.pk):
+            since[phase.pk] = row.recorded_to - OVERLAP
+            open_from[phase.pk] = row.open_from or open_from[phase.pk]
+    return replace(scope, since=since, open_from=open_from)
 
 
-def advance(scope: Scope, product: str, watermark: Watermark) -> None:
-    """Note that the product of the phases counts every fact up to the watermark."""
+def reopened(scope: Scope, watermark: Watermark) -> Scope:
+    """Return the scope that counts the same phases whole."""
+    return replace(scope, since={}, open_from={phase.pk: _open_from(phase, watermark) for phase in scope.phases})
+
+
+def anew(scope: Scope) -> Scope:
+    """Return the scope that counts the same phases whole, their open days as they are."""
+    return replace(scope, since={})
+
+
+def advance(scope: Scope, watermark: Watermark) -> None:
+    """Note that every fact of the phases up to the watermark is counted, and let go the units of days that closed."""
+    moved = {phase.pk: max(_open_from(phase, watermark), scope.open_from[phase.pk]) for phase in scope.phases}
+    for phase in scope.phases:
+        if moved[phase.pk] > scope.open_from[phase.pk]:
+            OpenUnit.objects.filter(phase=phase, cohort_date__lt=moved[phase.pk]).delete()
     AggregationCursor.objects.bulk_create(
         [
             AggregationCursor(
                 phase=phase,
-                product=product,
                 recorded_to=watermark.recorded_to,
                 served_spans=_spans(scope, phase.pk),
+                open_from=moved[phase.pk],
             )
             for phase in sorted(scope.phases, key=_key)
         ],
         update_conflicts=True,
-        unique_fields=["phase", "product"],
-        update_fields=["recorded_to", "served_spans"],
+        unique_fields=["phase"],
+        update_fields=["recorded_to", "served_spans", "open_from"],
     )
+
+
+def _open_from(phase: Phase, watermark: Watermark) -> date:
+    return (watermark.at - timedelta(days=phase.window_days) - LINGER).astimezone(UTC).date()
 
 
 def _spans(scope: Scope, phase_id: Any) -> list[list[str | None]]:

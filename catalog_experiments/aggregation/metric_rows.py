@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 from uuid import UUID
 
-from django.db import connection
 from django.db.models import Sum
 
-from catalog_experiments.aggregation.scope import Scope
 from catalog_experiments.guardrails import GuardrailConfig, GuardrailConfigError, LatestMetric, breaches, parse_config
-from catalog_experiments.models import Experiment, GuardrailTally, Phase, Variant, VariantMetric
+from catalog_experiments.models import Cohort, Experiment, GuardrailTally, Phase, Variant, VariantMetric
 from catalog_experiments.stats.looks import gated_lift, look_while_running
 from catalog_experiments.stats.moments import VariantMoments
 
@@ -21,16 +20,6 @@ FOUR_DECIMALS = Decimal("0.0001")
 IS_CONTROL = "control"
 NO_CONTROL_ACCEPTANCE = "no control acceptance"
 NO_ORDERS = "no orders yet"
-
-COUNT_EXPOSED = """
-SELECT phase_id, variant_key,
-       count(*) FILTER (WHERE NOT (is_mixed OR is_fault OR is_merged OR is_holdout)),
-       count(*) FILTER (WHERE is_mixed AND NOT is_holdout),
-       count(*) FILTER (WHERE is_fault AND NOT is_holdout)
-FROM catalog_bundle_exposures
-WHERE retention_month = ANY(%(months)s) AND phase_id = ANY(%(phases)s)
-GROUP BY 1, 2
-"""
 
 KEY = ("variant", "phase", "window_start", "lookback_days")
 FIGURES = (
@@ -51,15 +40,42 @@ FIGURES = (
 class VariantCounts:
     """What a row rests on: first eligible orders, those that took the bundle, and exposed units.
 
-    `mixed` and `faults` are units left out of everything, by the variant they were first seen with.
+    All but `cut` and `revised` (which are among the exposed) are units left out of everything, by the variant they
+    were first seen with.
     """
 
     sample: int = 0
     accepted: int = 0
     exposed: int = 0
+    cut: int = 0
+    revised: int = 0
     mixed: int = 0
     faults: int = 0
+    merged: int = 0
+    holdout: int = 0
+    bots: int = 0
+    staff: int = 0
+    tests: int = 0
 
+    def __add__(self, other: VariantCounts) -> VariantCounts:
+        """Return the counts of both together."""
+        return VariantCounts(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
+
+    def metadata(self) -> dict[str, Any]:
+        """Return the units that a row tells beside its figures."""
+        return {
+            "mixed_count": self.mixed,
+            "fault_count": self.faults,
+            "merged_count": self.merged,
+            "holdout_count": self.holdout,
+            "cut_count": self.cut,
+            "revised_count": self.revised,
+            "excluded_counts": {"bot": self.bots, "staff": self.staff, "test": self.tests},
+        }
+
+
+UNITS = ("exposed", "revised", "mixed", "faulty", "merged", "holdout", "bots", "staff", "tests")
+"""Columns of the cohort days that add up to the counts of a variant, from `exposed` on; `cut` comes between."""
 
 Counts = Mapping[tuple[UUID, str], VariantCounts]
 """By phase id and variant key; absent means zero."""
@@ -172,7 +188,7 @@ def _row(phase: Phase, variant: Variant, own: VariantCounts, control: VariantCou
         lift_reason=reason,
         guardrail_breached=bool(missed),
         breach_reasons=list(missed),
-        metadata={"mixed_count": own.mixed, "fault_count": own.faults},
+        metadata=own.metadata(),
     )
 
 
@@ -185,21 +201,15 @@ def _config(phase: Phase) -> GuardrailConfig:
 
 
 def _read_counts(phases: Sequence[Phase]) -> Counts:
-    taken = {
-        (phase_id, key): (int(n), int(accepted))
-        for phase_id, key, n, accepted in GuardrailTally.objects.filter(phase__in=phases)
-        .values_list("phase_id", "variant_key")
-        .annotate(Sum("n"), Sum("accepted"))
-    }
-    exposed = _exposed(phases)
-    return {key: VariantCounts(*taken.get(key, (0, 0)), *exposed.get(key, (0, 0, 0))) for key in taken | exposed}
-
-
-def _exposed(phases: Sequence[Phase]) -> dict[tuple[UUID, str], tuple[int, int, int]]:
-    if not phases:
-        return {}
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT_EXPOSED, Scope.of(phases).parameters())
-        return {
-            (phase_id, key): (exposed, mixed, faults) for phase_id, key, exposed, mixed, faults in cursor.fetchall()
-        }
+    experiments = [phase.experiment_id for phase in phases]  # leads the index
+    tallies = GuardrailTally.objects.filter(experiment__in=experiments, phase__in=phases)
+    counts: dict[tuple[UUID, str], VariantCounts] = {}
+    for phase_id, key, n, accepted in tallies.values_list("phase_id", "variant_key").annotate(
+        Sum("n"), Sum("accepted")
+    ):
+        counts[phase_id, key] = VariantCounts(int(n), int(accepted))
+    days = Cohort.objects.filter(phase__in=phases, segment="", currency="").values_list("phase_id", "variant_key")
+    for phase_id, key, uncut, exposed, *others in days.annotate(Sum("uncut"), *map(Sum, UNITS)):
+        units = VariantCounts(0, 0, *map(int, (exposed, exposed - uncut, *others)))
+        counts[phase_id, key] = counts.get((phase_id, key), VariantCounts()) + units
+    return counts

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from catalog_experiments.aggregation.acceptance import update_acceptance
+from catalog_experiments.aggregation.acceptance import recount_hours, update_acceptance
+from catalog_experiments.aggregation.counting import Counted, recount, update_counts
 from catalog_experiments.aggregation.cursors import Watermark, read_watermark
 from catalog_experiments.aggregation.metric_rows import update_metric_rows
-from catalog_experiments.aggregation.moments import update_moments
-from catalog_experiments.aggregation.tallies import update_tallies
-from catalog_experiments.models import Experiment, ExperimentStatus, Phase, PhaseOrigin
+from catalog_experiments.aggregation.telemetry_hours import RECOUNTED_BY_RUNS, update_telemetry_hours
+from catalog_experiments.aggregation.workbench import Guard, in_one_view
+from catalog_experiments.models import ErasedCohort, Experiment, ExperimentStatus, Phase, PhaseOrigin
 
 SLICE = 50
 """Experiments in one transaction: a killed run leaves each experiment old or new, never half."""
@@ -48,12 +50,28 @@ class AggregationResult:
     duration_seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What a full pass found: phases counted, those without facts, cohort days, and `corrected` rows that were wrong.
+
+    `spared` are cohort days from which units were erased: their facts no longer add up to their sums.
+    """
+
+    phases: int
+    retired: int
+    cohorts: int
+    corrected: int
+    spared: int
+    watermark_at: datetime
+
+
 class BundleAcceptanceAggregator:
     """The runbook's entry point: one run over everything."""
 
-    def __init__(self, *, progress: Progress | None = None) -> None:
-        """Remember whom to tell how far the run is."""
+    def __init__(self, *, progress: Progress | None = None, guard: Guard = nullcontext) -> None:
+        """Remember whom to tell how far the run is, and what says at each commit that the work is still its own."""
         self._progress = progress
+        self._guard = guard
 
     def recompute(self, lookback_days: int = 30, *, now: datetime | None = None) -> AggregationResult:
         """Bring bundle acceptance over the look-back, and every experiment since its phases began, up to now.
@@ -70,16 +88,39 @@ class BundleAcceptanceAggregator:
         require_lookback(lookback_days)
         started, now = time.monotonic(), now or timezone.now()
         experiments = list(_with_phases())
-        slices = [experiments[start : start + SLICE] for start in range(0, len(experiments), SLICE)]
-        watermark, cohorts, tallies, rows = read_watermark(now=now), 0, 0, 0
+        slices = _slices(experiments)
+        watermark, counted, rows = read_watermark(now=now), Counted(), 0
         for done, part in enumerate(slices, start=1):
-            counted = _update(part, watermark, now)
-            tallies, cohorts, rows = tallies + counted[0], cohorts + counted[1], rows + counted[2]
+            own, written = _update(part, watermark, now, self._guard)
+            counted, rows = counted + own, rows + written
             self._tell(done, len(slices) + 1)
-        bundles = update_acceptance(lookback_days=lookback_days, now=now)
+        accept = partial(update_acceptance, watermark, lookback_days=lookback_days, now=now)
+        bundles = in_one_view(accept, self._guard)
         self._tell(len(slices) + 1, len(slices) + 1)
         seconds = time.monotonic() - started
-        return AggregationResult(bundles, len(experiments), cohorts, tallies, rows, watermark.at, seconds)
+        return AggregationResult(
+            bundles, len(experiments), counted.cohorts, counted.tallies, rows, watermark.at, seconds
+        )
+
+    def verify(self, *, now: datetime) -> Verification:
+        """Count everything from all its facts once more, put right what was wrong, and say how much that was.
+
+        Each slice of experiments is brought up to date first, in the same view of the facts, so that only errors
+        differ. Days from which units were erased are spared, and phases whose facts were retired are left out.
+        """
+        experiments = list(_with_phases())
+        slices, watermark, counted = _slices(experiments), read_watermark(now=now), Counted()
+        for done, part in enumerate(slices, start=1):
+            counted += in_one_view(partial(recount, _phases_of(part), watermark), self._guard)
+            self._tell(done, len(slices) + 1)
+        hours = in_one_view(partial(recount_hours, watermark), self._guard)
+        self._tell(len(slices) + 1, len(slices) + 1)
+        phases = Phase.objects.filter(experiment__in=experiments).exclude(origin=PhaseOrigin.SEEDED)
+        retired = phases.exclude(pk__in=Phase.objects.with_facts()).count()
+        spared = ErasedCohort.objects.filter(phase__in=phases).count()
+        return Verification(
+            phases.count() - retired, retired, counted.cohorts, counted.written + hours, spared, watermark.at
+        )
 
     def _tell(self, done: int, total: int) -> None:
         if self._progress is not None:
@@ -100,8 +141,9 @@ def refresh_tallies(experiment_ids: Sequence[UUID], *, now: datetime) -> datetim
     """
     watermark = read_watermark(now=now)
     phases = Phase.objects.filter(experiment__in=experiment_ids, experiment__current_phase=F("pk"))
-    with transaction.atomic():
-        update_tallies(list(phases.exclude(origin=PhaseOrigin.SEEDED)), watermark)
+    known = list(phases.exclude(origin=PhaseOrigin.SEEDED).with_facts())
+    in_one_view(partial(update_counts, known, watermark))
+    update_telemetry_hours(known, now=watermark.at)
     return watermark.at
 
 
@@ -117,20 +159,32 @@ def require_lookback(lookback_days: int) -> None:
         )
 
 
-def _update(experiments: list[Experiment], watermark: Watermark, now: datetime) -> tuple[int, int, int]:
-    phases = list(Phase.objects.filter(experiment__in=experiments).exclude(origin=PhaseOrigin.SEEDED))
+def _update(
+    experiments: list[Experiment], watermark: Watermark, now: datetime, guard: Guard = nullcontext
+) -> tuple[Counted, int]:
+    phases = _phases_of(experiments)
     shown = [
         experiment
         for experiment in experiments
         if experiment.status in (ExperimentStatus.RUNNING, ExperimentStatus.PAUSED) and not experiment.is_seeded
     ]
-    # Tallies first and by themselves: a guardrail tick then never waits for the moments.
-    with transaction.atomic():
-        tallies = update_tallies(phases, watermark)
-    with transaction.atomic():
-        cohorts = update_moments(phases, watermark)
-        rows = update_metric_rows(shown, now=now, watermark_at=watermark.at)
-    return tallies, cohorts, rows
+
+    def count() -> tuple[Counted, int]:
+        counted = update_counts(phases, watermark)
+        return counted, update_metric_rows(shown, now=now, watermark_at=watermark.at)
+
+    result = in_one_view(count, guard)
+    update_telemetry_hours(phases, now=watermark.at, recounted=RECOUNTED_BY_RUNS)
+    return result
+
+
+def _slices(experiments: list[Experiment]) -> list[list[Experiment]]:
+    return [experiments[start : start + SLICE] for start in range(0, len(experiments), SLICE)]
+
+
+def _phases_of(experiments: list[Experiment]) -> list[Phase]:
+    known = Phase.objects.filter(experiment__in=experiments).exclude(origin=PhaseOrigin.SEEDED)
+    return list(known.with_facts())
 
 
 def _with_phases() -> QuerySet[Experiment]:

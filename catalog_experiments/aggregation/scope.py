@@ -1,147 +1,160 @@
-# ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
-"""Which phases a statement counts, and how: handed to SQL as two small relations, spans and offered."""
+"""Which phases a run counts, and how: handed to SQL as small relations of phases, served spans and what was offered."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
 
 from catalog_experiments.intake import ServedSpan, retention_month, served_spans
+from catalog_experiments.intake.outcomes import required_pieces
 from catalog_experiments.models import Bundle, Phase
 
 FOREVER = "infinity"
 FROM_THE_START = "-infinity"
 
+PHASES = """
+SELECT * FROM jsonb_to_recordset(%(phases)s::jsonb) AS phase(
+    phase_id uuid, experiment_id uuid, month date, attribution interval, since timestamptz, open_from date,
+    currency text)"""
+
 # One row per served span of a phase. A unit belongs to the span of its exposure; what reaches past `served_to` is cut.
 SPANS = """
-spans AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(spans)s::jsonb) AS span(
-        phase_id uuid, experiment_id uuid, month date, served_from timestamptz, served_to timestamptz,
-        attribution interval, since timestamptz, currency text, revenue_cap bigint, margin_cap bigint))"""
+SELECT * FROM jsonb_to_recordset(%(spans)s::jsonb) AS span(
+    phase_id uuid, experiment_id uuid, month date, served_from timestamptz, served_to timestamptz,
+    attribution interval, currency text, revenue_cap bigint, margin_cap bigint, by_device boolean,
+    by_country boolean)"""
 
 # One row per variant of a phase; `bundle_id` is null for a variant that offers nothing.
 OFFERED = """
-offered AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(offered)s::jsonb) AS offer(phase_id uuid, variant_key text, bundle_id uuid))"""
+SELECT * FROM jsonb_to_recordset(%(offered)s::jsonb) AS offer(phase_id uuid, variant_key text, bundle_id uuid)"""
 
-# Which exposures count, whole spans of them; the lists and bounds let the planner leave the rest alone.
-COUNTS = "NOT (exposure.is_mixed OR exposure.is_fault OR exposure.is_merged OR exposure.is_holdout)"
-EXPOSURES_OF_SPAN = f"""catalog_bundle_exposures exposure
-    ON exposure.phase_id = span.phase_id AND {COUNTS}
-    AND exposure.exposed_at >= span.served_from AND exposure.exposed_at < span.served_to
-    AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
-    AND exposure.exposed_at >= %(first_at)s::timestamptz AND exposure.exposed_at < %(last_at)s::timestamptz"""
+# The products in any variant's bundle, once per variant, with the pieces that one's own bundle takes.
+COMPONENTS = """
+SELECT * FROM jsonb_to_recordset(%(components)s::jsonb) AS component(
+    phase_id uuid, variant_key text, slug text, required bigint)"""
 
-# The exposure of one unit, by the key of the table; `{unit}` is its digest. `OFFSET 0` keeps the look-up behind the
-# unit it is for: without statistics the planner would rather read the whole phase.
-EXPOSURE_OF_UNIT = f"""LATERAL (
-    SELECT experiment_id, phase_id, unit, variant_key, exposed_at FROM catalog_bundle_exposures exposure
-    WHERE exposure.retention_month = span.month AND exposure.experiment_id = span.experiment_id
-        AND exposure.phase_id = span.phase_id AND exposure.unit = {{unit}} AND {COUNTS}
-        AND exposure.exposed_at >= span.served_from AND exposure.exposed_at < span.served_to OFFSET 0) exposure"""
+COUNTS = (
+    "NOT (exposure.is_mixed OR exposure.is_fault OR exposure.is_merged OR exposure.is_holdout)"
+    " AND exposure.excluded_as IS NULL"
+)
+"""Which exposures count."""
 
-# Orders whose state changed lately.
-NEWS = """
-news AS MATERIALIZED (
-    SELECT id, order_ref, unit, placed_at, revised_at FROM catalog_checkout_orders
-    WHERE revised_at >= %(since)s AND unit IS NOT NULL)"""
-
-# Every exposure of a phase recorded lately, also one that no longer counts.
-EXPOSURES_RECORDED_SINCE = """catalog_bundle_exposures exposure
-    ON exposure.phase_id = span.phase_id AND exposure.recorded_at >= span.since
-    AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(phases)s)
-    AND exposure.recorded_at >= %(since)s"""
-
+DAY = "(exposure.exposed_at AT TIME ZONE 'UTC')::date"
 ELIGIBLE = "('paid', 'confirmed')"
-ELIGIBLE_BEFORE_CANCELLATIONS = "('paid', 'confirmed', 'cancelled')"
+MANY_PHASES = 12
+"""Above, exposures are read from one end to the other; of fewer phases their index leads to the right ones."""
+
+HISTORY = "interval '28 days'"
+"""How far before its exposure a unit's orders are looked at."""
+
+
+def unguessed(condition: str) -> str:
+    """Return the condition in a form whose share of rows the planner takes for a half.
+
+    It has no idea how often a time lies between two others, and guesses a ninth, or a hundredth of two such: then it
+    builds the wrong side of a join in memory.
+    """
+    return f"CASE WHEN {condition} THEN true ELSE false END"
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Phases to count, with the served spans assumed and, for a refresh, since when facts may be news.
 
-    `since` maps a phase id to a moment of the database's clock; a phase that is absent is counted whole.
+    `since` maps a phase id to a moment of the database's clock, `open_from` to the first cohort day kept unit by unit;
+    a phase that is absent is counted whole.
     """
 
     phases: tuple[Phase, ...]
     spans: Mapping[UUID, tuple[ServedSpan, ...]]
     since: Mapping[UUID, datetime]
+    open_from: Mapping[UUID, date]
 
     @classmethod
     def of(cls, phases: Iterable[Phase]) -> Scope:
         """Return the scope that counts the phases whole."""
         known = tuple(phases)
-        return cls(known, {phase.pk: served_spans(phase) for phase in known}, {})
+        return cls(known, {phase.pk: served_spans(phase) for phase in known}, {}, {})
+
+    def only(self, phases: Iterable[Phase]) -> Scope:
+        """Return the scope of some of its phases."""
+        return Scope(tuple(phases), self.spans, self.since, self.open_from)
 
     def split(self) -> tuple[Scope, Scope]:
         """Return the phases to count whole, and those to refresh."""
-        whole = tuple(phase for phase in self.phases if phase.pk not in self.since)
-        known = tuple(phase for phase in self.phases if phase.pk in self.since)
-        return Scope(whole, self.spans, {}), Scope(known, self.spans, self.since)
+        whole = self.only(phase for phase in self.phases if phase.pk not in self.since)
+        return whole, self.only(phase for phase in self.phases if phase.pk in self.since)
 
     def parameters(self) -> dict[str, Any]:
         """Return what the statements of this package are given."""
+        components = [row for phase in self.phases for row in _component_rows(phase)]
+        opened = [span.start_at for phase in self.phases for span in self.spans[phase.pk]]
         return {
-            "phases": [phase.pk for phase in self.phases],
+            "ids": [phase.pk for phase in self.phases],
+            "are_many": len(self.phases) > MANY_PHASES,
+            "experiments": sorted({phase.experiment_id for phase in self.phases}),
             "months": sorted({retention_month(phase.opened_at) for phase in self.phases}),
-            "since": min(self.since.values(), default=None),
-            "first_at": min((span.start_at for spans in self.spans.values() for span in spans), default=FOREVER),
-            "last_at": FOREVER,
-            "orders_to": FOREVER,
-            "spans": orjson.dumps([row for phase in self.phases for row in self._span_rows(phase)]).decode(),
-            "offered": orjson.dumps(_arm_rows(self.phases)).decode(),
+            "since": min((self.since[phase.pk] for phase in self.phases if phase.pk in self.since), default=None),
+            "first_at": min(opened, default=FOREVER),
+            "phases": _json(self._phase_row(phase) for phase in self.phases),
+            "spans": _json(row for phase in self.phases for row in self._span_rows(phase)),
+            "offered": _json(_offered_rows(self.phases)),
+            "components": _json(components),
+            "slugs": sorted({row["slug"] for row in components}),
         }
 
-    def _span_rows(self, phase: Phase) -> list[dict[str, Any]]:
-        return [
-            {
-                "phase_id": phase.pk,
-                "experiment_id": phase.experiment_id,
-                "month": retention_month(phase.opened_at),
+    def _phase_row(self, phase: Phase) -> dict[str, Any]:
+        return {
+            "phase_id": phase.pk,
+            "experiment_id": phase.experiment_id,
+            "month": retention_month(phase.opened_at),
+            "attribution": f"{24 * phase.window_days} hours",
+            "since": self.since.get(phase.pk, FROM_THE_START),
+            "open_from": self.open_from.get(phase.pk, FROM_THE_START),
+            "currency": phase.currency,
+        }
+
+    def _span_rows(self, phase: Phase) -> Iterator[dict[str, Any]]:
+        for span in self.spans[phase.pk]:
+            yield self._phase_row(phase) | {
                 "served_from": span.start_at,
                 "served_to": span.end_at or FOREVER,
-                "attribution": f"{24 * phase.window_days} hours",
-                "since": self.since.get(phase.pk, FROM_THE_START),
-                "currency": phase.currency,
                 "revenue_cap": phase.caps.get("revenue"),
                 "margin_cap": phase.caps.get("margin"),
+                "by_device": "device" in phase.segments,
+                "by_country": "country" in phase.segments,
             }
-            for span in self.spans[phase.pk]
-        ]
 
 
-def _arm_rows(phases: Sequence[Phase]) -> list[dict[str, Any]]:
+def _json(rows: Iterable[Mapping[str, Any]]) -> str:
+    return orjson.dumps(list(rows)).decode()
+
+
+def _offered_rows(phases: Sequence[Phase]) -> Iterator[dict[str, Any]]:
     slugs = {variant["bundle_slug"] for phase in phases for variant in phase.variants if variant["bundle_slug"]}
     ids = dict(Bundle.objects.filter(bundle_slug__in=slugs).values_list("bundle_slug", "pk"))
-    return [
-        {"phase_id": phase.pk, "variant_key": variant["key"], "bundle_id": ids.get(variant["bundle_slug"])}
-        for phase in phases
-        for variant in phase.variants
-    ]
+    for phase in phases:
+        for variant in phase.variants:
+            yield {
+                "phase_id": phase.pk,
+                "variant_key": variant["key"],
+                "bundle_id": ids.get(variant["bundle_slug"]),
+            }
 
 
-@contextmanager
-def without_nested_loops() -> Iterator[None]:
-    """Plan the statements of the block with hash and merge joins alone; call it inside a transaction.
-
-    Relations made inside a statement have no statistics: the planner takes them for a handful of rows, and a nested
-    loop over two of them never ends once a phase holds a hundred thousand units.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_nestloop = off")
-        yield
-        cursor.execute("SET LOCAL enable_nestloop TO DEFAULT")
+def _component_rows(phase: Phase) -> Iterator[dict[str, Any]]:
+    taken = {variant["key"]: _pieces_of(variant) for variant in phase.variants}
+    for slug in sorted({slug for pieces in taken.values() for slug in pieces}):
+        for key, pieces in taken.items():
+            yield {"phase_id": phase.pk, "variant_key": key, "slug": slug, "required": pieces[slug]}
 
 
-def fetch(statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Run a statement and return its rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+def _pieces_of(variant: Mapping[str, Any]) -> Counter[str]:
+    bundle = variant.get("bundle")
+    return required_pieces(bundle["components"]) if bundle else Counter()

@@ -8,6 +8,7 @@ from catalog_experiments.intake.aliases import AliasEvent, record_aliases
 from catalog_experiments.intake.events import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine, Refused
 from catalog_experiments.intake.exposures import record_exposures
 from catalog_experiments.intake.orders import BundleAcceptanceService, record_orders
+from catalog_experiments.intake.screening import is_bot
 from catalog_experiments.intake.serving import ServedSpan, retention_month, served_spans
 from catalog_experiments.intake.shapes import reader_of
 
@@ -21,6 +22,7 @@ __all__ = [
     "OrderLine",
     "Refused",
     "ServedSpan",
+    "is_bot",
     "reader_of",
     "record_aliases",
     "record_exposures",

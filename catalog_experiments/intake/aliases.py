@@ -6,7 +6,7 @@ showed different variants. A phase that is closed is never rewritten.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from catalog_experiments.intake.events import ItemResult, Refused
 from catalog_experiments.intake.fields import read_text
+from catalog_experiments.intake.tombstones import ERASED, Tombstones
 from catalog_experiments.models import UnitAlias
 from catalog_experiments.units import digest_unit
 
@@ -74,12 +75,15 @@ def record_aliases(events: Sequence[AliasEvent], *, now: datetime) -> tuple[Item
     Safe to repeat. Outcomes: accepted, duplicate, conflict (the visitor id is another customer's already, or the
     customer's id is itself a visitor's: what is known is kept), rejected.
     """
-    read = [_read(event) for event in events]
-    pairs = [pair for pair in read if not isinstance(pair, Refused)]
+    tombstones = Tombstones()
+    read = [_read(event, tombstones) for event in events]
     with transaction.atomic():
         with connection.cursor() as cursor:
             # One at a time, so that no two of them make a chain of people between them.
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _LOCK)
+        erased = tombstones.erased()
+        read = [pair if isinstance(pair, Refused) or erased.isdisjoint(pair) else ERASED for pair in read]
+        pairs = [pair for pair in read if not isinstance(pair, Refused)]
         book = _AliasBook(pairs)
         results = tuple(
             pair.result(index) if isinstance(pair, Refused) else book.take(index, pair)
@@ -94,12 +98,12 @@ def record_aliases(events: Sequence[AliasEvent], *, now: datetime) -> tuple[Item
     return results
 
 
-def settle_people(units: Collection[UUID]) -> None:
+def settle_people(units: Iterable[UUID]) -> None:
     """Mark what the people behind these units met in open phases; units without an alias are left alone.
 
     Call it after exposures or aliases were committed. Safe to repeat.
     """
-    if units and UnitAlias.objects.exists():
+    if UnitAlias.objects.exists():
         with connection.cursor() as cursor:
             cursor.execute(SETTLE, {"units": list(units)})
 
@@ -136,7 +140,7 @@ class _AliasBook:
         return ItemResult(index, "accepted")
 
 
-def _read(event: AliasEvent) -> Pair | Refused:
+def _read(event: AliasEvent, tombstones: Tombstones) -> Pair | Refused:
     try:
         visitor = read_text(event.visitor_id, "visitor_id", LONGEST_UNIT_ID)
         customer = read_text(event.customer_id, "customer_id", LONGEST_UNIT_ID)
@@ -144,4 +148,6 @@ def _read(event: AliasEvent) -> Pair | Refused:
             raise Refused("same_id", "The two ids are one; there is nothing to join.")
     except Refused as refused:
         return refused
+    for unit_id in (visitor, customer):
+        tombstones.note(unit_id)
     return digest_unit(visitor), digest_unit(customer)

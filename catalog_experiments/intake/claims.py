@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
-
-from django.db.models import Prefetch
 
 from catalog_experiments.assignment import (
     BUCKETS,
@@ -19,10 +19,11 @@ from catalog_experiments.assignment import (
     in_ranges,
     nearest_coverage,
 )
+from catalog_experiments.intake.claim_rows import ExperimentRow, PhaseRow, read_experiments, read_phases
 from catalog_experiments.intake.events import ExposureEvent, Refused
 from catalog_experiments.intake.fields import FUTURE_TOLERANCE
 from catalog_experiments.intake.serving import ServedSpan, retention_month, served_spans
-from catalog_experiments.models import Experiment, Holdout, Phase, PhaseOrigin, UnitKind
+from catalog_experiments.models import Holdout, PhaseOrigin, UnitKind
 
 WAITS_FOR_SLOT = "waits_for_slot"
 """Mark in an experiment's metadata, set by its lifecycle: another one holds the page, so nobody meets its variants."""
@@ -48,7 +49,7 @@ class Gates:
 
     def holds_out(self, unit_id: str) -> bool:
         """Say whether a holdout keeps the unit out now."""
-        return any(bucket(holdout.salt, unit_id) < holdout.size for holdout in self.holdouts)
+        return bool(self.holdouts) and any(bucket(each.salt, unit_id) < each.size for each in self.holdouts)
 
     def are_settled(self, moment: datetime) -> bool:
         """Say whether every page knew the present holdouts at that time; before, either answer is taken."""
@@ -57,10 +58,13 @@ class Gates:
 
 @dataclass(frozen=True, slots=True)
 class PhaseClaims:
-    """What is needed to check a claim against one phase; `succeeded_at` is when the next phase opened, if any."""
+    """What is needed to check a claim against one phase; `succeeded_at` is when the next phase opened, if any.
+
+    `key` is how the rows of the phase begin, as bytes that sort like them: see `row_key`.
+    """
 
     phase_id: UUID
-    experiment_id: UUID
+    key: bytes
     month: date
     number: int
     salt: str
@@ -71,11 +75,13 @@ class PhaseClaims:
     ranges: tuple[Range, ...]
     gates: Gates
     is_taken_as_given: bool
+    is_retired: bool
 
     def served_at(self, moment: datetime) -> bool:
         """Say whether pages served the phase then, stale ones shortly after the next opening included."""
-        if any(start <= moment and (end is None or moment < end) for start, end in self.spans):
-            return True
+        for start, end in self.spans:
+            if start <= moment and (end is None or moment < end):
+                return True
         if self.closed_at is None or self.succeeded_at is None or not self.spans:
             return False
         was_served_to_the_end = self.spans[-1].end_at == self.closed_at
@@ -103,8 +109,7 @@ class PhaseClaims:
         return self.variant_of(event.unit_id) == claimed
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A claim as it is stored: its phase, its time, the computed variant, and the claimed one where that is another.
 
     A held-out unit is stored with the control when it says so itself, and with the variant it would have had when the
@@ -129,16 +134,15 @@ class ClaimBook:
     def __init__(self, slugs: Iterable[object]) -> None:
         """Read them: three queries for any number of experiments; what can be no slug is not asked for."""
         names = {slug for slug in slugs if isinstance(slug, str) and slug.isprintable()}
-        phases = Prefetch("phases", queryset=Phase.objects.order_by("number"))
-        experiments = Experiment.objects.filter(slug__in=names).select_related("exclusion_group")
-        holdouts = list(Holdout.objects.all())
+        experiments, holdouts = read_experiments(names), list(Holdout.objects.all())
+        phases = read_phases(experiments)
         self._forced: dict[str, Mapping[str, str]] = {}
         self._phases: dict[str, dict[int, PhaseClaims]] = {}
         self._customers = set[str]()
-        for experiment in experiments.prefetch_related(phases):
+        for experiment in experiments:
             self._forced[experiment.slug] = experiment.forced_units
-            gates = _gates(experiment, holdouts)
-            self._phases[experiment.slug] = {claims.number: claims for claims in _claims(experiment, gates)}
+            claims = _claims(experiment, phases[experiment.pk], _gates(experiment, holdouts))
+            self._phases[experiment.slug] = {each.number: each for each in claims}
             if experiment.unit_kind == UnitKind.CUSTOMER:
                 self._customers.add(experiment.slug)
 
@@ -180,6 +184,8 @@ class ClaimBook:
 def _checked(event: ExposureEvent, exposed_at: datetime, candidates: list[PhaseClaims]) -> Claim:
     if not candidates:
         raise Refused("not_running", "The experiment served no variant at that time.")
+    if candidates[0].is_retired:
+        raise Refused("retired", f"The exposures of phase {candidates[0].number} have left by retention.")
     if event.is_holdout:
         return _held_out(event, exposed_at, candidates[0])
     for phase in candidates:
@@ -208,21 +214,15 @@ def _fault(event: ExposureEvent, exposed_at: datetime, phase: PhaseClaims) -> Cl
     return Claim(phase, exposed_at, computed, claimed_key=claimed, is_holdout=is_holdout)
 
 
-def _gates(experiment: Experiment, holdouts: Iterable[Holdout]) -> Gates:
-    applying = tuple(
-        holdout
-        for holdout in holdouts
-        if holdout.group_id is None
-        or (experiment.exclusion_group and holdout.group_id == experiment.exclusion_group.pk)
-    )
-    if experiment.exclusion_group is None:
+def _gates(experiment: ExperimentRow, holdouts: Iterable[Holdout]) -> Gates:
+    group = experiment.exclusion_group__pk
+    applying = tuple(holdout for holdout in holdouts if holdout.group_id in (None, group))
+    if experiment.exclusion_group__salt is None:
         return Gates(holdouts=applying)
-    span = (experiment.exclusion_start, experiment.exclusion_end)
-    return Gates(experiment.exclusion_group.salt, span, applying)
+    return Gates(experiment.exclusion_group__salt, (experiment.exclusion_start, experiment.exclusion_end), applying)
 
 
-def _claims(experiment: Experiment, gates: Gates) -> Iterator[PhaseClaims]:
-    phases = list(experiment.phases.all())
+def _claims(experiment: ExperimentRow, phases: Sequence[PhaseRow], gates: Gates) -> Iterator[PhaseClaims]:
     openings = [phase.opened_at for phase in phases[1:]]
     is_waiting = experiment.metadata.get(WAITS_FOR_SLOT) is True
     for phase, succeeded_at in zip(phases, [*openings, None], strict=True):
@@ -230,22 +230,29 @@ def _claims(experiment: Experiment, gates: Gates) -> Iterator[PhaseClaims]:
         coverage = experiment.coverage if phase.closed_at is None else BUCKETS
         yield PhaseClaims(
             phase_id=phase.pk,
-            experiment_id=experiment.pk,
+            key=row_key(phase),
             month=retention_month(phase.opened_at),
             number=phase.number,
             salt=phase.salt,
             spans=() if phase.closed_at is None and is_waiting else served_spans(phase),
             closed_at=phase.closed_at,
             succeeded_at=succeeded_at,
-            keys=tuple(variant["key"] for variant in phase.variants),
-            ranges=_ranges(phase, coverage),
+            keys=tuple(phase.keys),
+            ranges=_ranges(tuple(phase.weights), coverage),
             gates=gates if phase.closed_at is None else Gates(),
             is_taken_as_given=phase.origin != PhaseOrigin.PUBLISHED,
+            is_retired=phase.facts_retired_at is not None,
         )
 
 
-def _ranges(phase: Phase, coverage: int) -> tuple[Range, ...]:
-    weights = [variant["weight"] for variant in phase.variants]
+def row_key(phase: PhaseRow) -> bytes:
+    """Return the month, experiment and phase of an exposure's key: 4, 16 and 16 bytes, in the order of the rows."""
+    month = retention_month(phase.opened_at).toordinal()
+    return month.to_bytes(4) + phase.experiment_id.bytes + phase.pk.bytes
+
+
+@lru_cache(maxsize=4_096)
+def _ranges(weights: tuple[int, ...], coverage: int) -> tuple[Range, ...]:
     try:
         return allocation(weights, nearest_coverage(weights, coverage))
     except AllocationError:

@@ -18,7 +18,8 @@ class ExposureEvent:
     does not know it. `segments` are at most 20 short texts that describe the unit then. `is_holdout` says that the
     decision held the unit out, so that it saw the control. For callers that know no better: `customer_id` is taken
     instead of `unit_id` where customers are randomized, `variant_position` (from 0, the control) instead of an empty
-    `variant_key`.
+    `variant_key`. `traffic` (bot, staff, test) and `user_agent` tell events that are kept and never counted; the
+    browser's name itself is not stored.
     """
 
     experiment: str
@@ -30,6 +31,8 @@ class ExposureEvent:
     is_holdout: bool = False
     customer_id: str | None = None
     variant_position: int | None = None
+    traffic: str | None = None
+    user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +71,8 @@ class OrderEvent:
     What was ordered never changes; `status` (pending, paid, confirmed, cancelled), `cancelled_at`, `refunded_minor`
     and returned pieces only move forward, so that replays and reports out of order end in the same state.
     `accepted_bundles` names the bundles taken, None leaves it to the lines. Without `unit_id` the order feeds bundle
-    acceptance and no experiment. Lines may be empty only when `accepted_bundles` is given.
+    acceptance and no experiment. Lines may be empty only when `accepted_bundles` is given. `traffic` (bot, staff,
+    test), `user_agent` and `payment` tell orders that are kept and never counted; the latter two are not stored.
     """
 
     order_ref: str
@@ -82,6 +86,9 @@ class OrderEvent:
     source: str = "checkout"
     cancelled_at: datetime | None = None
     refunded_minor: int = 0
+    traffic: str | None = None
+    user_agent: str | None = None
+    payment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+import orjson
 
 from catalog_experiments.intake.events import Refused
 
@@ -22,8 +25,7 @@ MOST_SEGMENTS = 20
 LONGEST_SEGMENT = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """A time as it is stored; `is_clamped` when the caller's lay ahead of now, `is_late` past the limit."""
 
     at: datetime
@@ -39,11 +41,11 @@ def read_time(value: object, *, now: datetime, name: str) -> Arrival:
     """
     if not isinstance(value, datetime) or value.tzinfo is None or value.utcoffset() is None:
         raise Refused(f"{name}_invalid", f"{name} must be a time with its zone.")
+    if value <= now:
+        return Arrival(value, is_late=value < now - LATEST)
     if value > now + FUTURE_TOLERANCE:
         raise Refused("future", f"{name} lies more than 5 minutes ahead of our clock; check the sender's clock.")
-    if value > now:
-        return Arrival(now, is_clamped=True)
-    return Arrival(value, is_late=value < now - LATEST)
+    return Arrival(now, is_clamped=True)
 
 
 def refuse_late(name: str) -> Refused:
@@ -75,8 +77,10 @@ def read_whole(value: object, name: str, *, least: int = 0) -> int:
     return value
 
 
-def read_segments(value: object) -> dict[str, str] | None:
-    """Return the segments of a unit, None when there are none.
+def read_segments(value: object) -> bytes | None:
+    """Return the segments of a unit as JSON, None when there are none.
+
+    The bytes are those of PostgreSQL's own text of a jsonb, so that both tell the lesser of two alike.
 
     Raises:
         Refused: too many, or not short texts.
@@ -85,10 +89,21 @@ def read_segments(value: object) -> dict[str, str] | None:
         return None
     if not isinstance(value, Mapping) or len(value) > MOST_SEGMENTS:
         raise Refused("segments_invalid", f"segments must be at most {MOST_SEGMENTS} named texts.")
-    return {
-        read_text(key, "segments", LONGEST_SEGMENT): read_text(text, "segments", LONGEST_SEGMENT, least=0)
-        for key, text in value.items()
-    }
+    pairs = tuple(value.items())
+    try:
+        return _document(pairs)  # many units share a few descriptions
+    except TypeError:
+        return _document.__wrapped__(pairs)  # what cannot be looked up is no text, and is refused
+
+
+@lru_cache(maxsize=4_096)
+def _document(pairs: tuple[tuple[object, object], ...]) -> bytes:
+    read = (
+        (read_text(key, "segments", LONGEST_SEGMENT), read_text(text, "segments", LONGEST_SEGMENT, least=0))
+        for key, text in pairs
+    )
+    known = sorted((len(key.encode()), key.encode(), orjson.dumps(key), orjson.dumps(text)) for key, text in read)
+    return b"{" + b", ".join(key + b": " + text for _, _, key, text in known) + b"}"
 
 
 def _is_storable(text: str) -> bool:

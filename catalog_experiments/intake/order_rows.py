@@ -2,45 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import connection
+from django.db.models.functions import Collate
+from uuid_utils import uuid7
 
+from catalog_experiments.intake import columns
 from catalog_experiments.intake.events import OrderLine
 from catalog_experiments.intake.order_state import OrderRecord, OrderState, margin_minor
 from catalog_experiments.models import Order
 from catalog_experiments.models.fields import time_ordered_id
 
+# Rows come in the order of their reference, so that two batches lock alike. Which are new is told
+# only when not all are.
 INSERT = """
+WITH added AS (
 INSERT INTO catalog_checkout_orders (
     id, order_ref, unit, placed_at, revenue_minor, margin_minor, refunded_minor, currency, lines, accepted_bundles,
-    offers, status, source, cancelled_at, content_digest, recorded_at, revised_at)
-SELECT new.*, now_at, now_at FROM (SELECT clock_timestamp() AS now_at) AS clock, jsonb_to_recordset(%s::jsonb) AS new(
-    id uuid, order_ref text, unit uuid, placed_at timestamptz, revenue_minor bigint, margin_minor bigint,
-    refunded_minor bigint, currency text, lines jsonb, accepted_bundles jsonb, offers jsonb, status text, source text,
-    cancelled_at timestamptz, content_digest uuid)
-ORDER BY new.order_ref
+    offers, status, source, cancelled_at, excluded_as, content_digest, recorded_at, revised_at)
+SELECT new.*, now_at, now_at FROM (SELECT clock_timestamp() AS now_at) AS clock, unnest(
+    %s::uuid[], %s::text[], %s::uuid[], %s::timestamptz[], %s::bigint[], %s::bigint[], %s::bigint[], %s::text[],
+    %s::jsonb[], %s::jsonb[], %s::jsonb[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::uuid[]) AS new
 ON CONFLICT (order_ref) DO NOTHING
-RETURNING order_ref, id
+RETURNING order_ref)
+SELECT count(*), CASE WHEN count(*) < %s THEN array_agg(order_ref) END FROM added
 """
 
 REVISE = """
 UPDATE catalog_checkout_orders AS kept SET
     status = new.status, cancelled_at = new.cancelled_at, refunded_minor = new.refunded_minor,
-    margin_minor = new.margin_minor, lines = new.lines, revised_at = clock_timestamp()
+    margin_minor = new.margin_minor, lines = new.lines, excluded_as = new.excluded_as, revised_at = clock_timestamp()
 FROM jsonb_to_recordset(%s::jsonb) AS new(
-    id uuid, status text, cancelled_at timestamptz, refunded_minor bigint, margin_minor bigint, lines jsonb)
+    id uuid, status text, cancelled_at timestamptz, refunded_minor bigint, margin_minor bigint, lines jsonb,
+    excluded_as text)
 WHERE kept.id = new.id
 """
 
 INSERT_OUTCOMES = """
 INSERT INTO catalog_bundle_order_outcomes (id, order_id, bundle_id, accepted)
-SELECT id, order_id, bundle_id, accepted
-FROM jsonb_to_recordset(%s::jsonb) AS new(id uuid, order_id uuid, bundle_id uuid, accepted boolean)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::boolean[])
 ON CONFLICT (order_id, bundle_id) DO NOTHING
 """
 
@@ -60,34 +65,43 @@ class StoredOrder:
     state: OrderState
 
 
-def insert(orders: Sequence[OrderRecord]) -> dict[str, UUID]:
+def insert(orders: Iterable[OrderRecord]) -> dict[str, UUID]:
     """Insert the orders that are new and return their ids by reference; a reference that exists is left alone."""
-    if not orders:
+    known = sorted(orders, key=_reference)
+    if not known:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(INSERT, [_json([_row(order) for order in orders])])
-        return dict(cursor.fetchall())
+    ids = {order.ref: time_ordered_id() for order in known}
+    [(count, added)] = columns.fetch(INSERT, [*_columns(ids.values(), known), len(known)])
+    refs = ids if count == len(known) else added or ()
+    return {ref: ids[ref] for ref in refs}
 
 
 def insert_outcomes(outcomes: Iterable[tuple[UUID, UUID, bool]]) -> None:
     """Insert (order id, bundle id, accepted) rows."""
-    rows = [
-        {"id": time_ordered_id(), "order_id": order_id, "bundle_id": bundle_id, "accepted": accepted}
-        for order_id, bundle_id, accepted in outcomes
-    ]
-    _execute(INSERT_OUTCOMES, rows)
+    rows = list(outcomes)
+    if not rows:
+        return
+    columns.execute(
+        INSERT_OUTCOMES,
+        [
+            columns.uuids([uuid7().bytes for _ in rows]),
+            columns.uuids([order_id.bytes for order_id, _, _ in rows]),
+            columns.uuids([bundle_id.bytes for _, bundle_id, _ in rows]),
+            columns.flags([accepted for _, _, accepted in rows]),
+        ],
+    )
 
 
 def locked(refs: Iterable[str]) -> dict[str, StoredOrder]:
     """Lock the orders with these references, in their order, and return them by reference."""
-    wanted = sorted(refs)
+    wanted = list(refs)
     if not wanted:
         return {}
-    rows = Order.objects.select_for_update().filter(order_ref__in=wanted).order_by("order_ref")
-    fields = ("order_ref", "id", "content_digest", "status", "cancelled_at", "refunded_minor", "lines")
+    rows = Order.objects.select_for_update().filter(order_ref__in=wanted).order_by(Collate("order_ref", "C"))
+    fields = ("order_ref", "id", "content_digest", "lines", "status", "cancelled_at", "refunded_minor", "excluded_as")
     return {
-        ref: StoredOrder(order_id, digest, OrderState(status, cancelled_at, refunded_minor, _returned(lines)))
-        for ref, order_id, digest, status, cancelled_at, refunded_minor, lines in rows.values_list(*fields)
+        ref: StoredOrder(order_id, digest, OrderState(status, cancelled_at, refunded_minor, _returned(lines), excluded))
+        for ref, order_id, digest, lines, status, cancelled_at, refunded_minor, excluded in rows.values_list(*fields)
     }
 
 
@@ -101,6 +115,7 @@ def revise(orders: Iterable[tuple[StoredOrder, OrderRecord]]) -> None:
             "refunded_minor": order.state.refunded_minor,
             "margin_minor": margin_minor(order.lines),
             "lines": [_line(line) for line in order.lines],
+            "excluded_as": order.state.excluded_as,
         }
         for stored, order in orders
     ]
@@ -122,24 +137,32 @@ def _json(rows: list[dict[str, Any]]) -> str:
     return orjson.dumps(rows).decode()
 
 
-def _row(order: OrderRecord) -> dict[str, Any]:
-    return {
-        "id": time_ordered_id(),
-        "order_ref": order.ref,
-        "unit": order.unit,
-        "placed_at": order.placed.at,
-        "revenue_minor": order.revenue_minor,
-        "margin_minor": margin_minor(order.lines),
-        "refunded_minor": order.state.refunded_minor,
-        "currency": order.currency,
-        "lines": [_line(line) for line in order.lines],
-        "accepted_bundles": order.accepted_bundles,
-        "offers": order.offers,
-        "status": order.state.status,
-        "source": order.source,
-        "cancelled_at": order.state.cancelled_at,
-        "content_digest": order.digest,
-    }
+def _reference(order: OrderRecord) -> str:
+    return order.ref
+
+
+def _columns(ids: Iterable[UUID], orders: Sequence[OrderRecord]) -> Iterator[columns.Column]:
+    states = [order.state for order in orders]
+    yield columns.uuids([order_id.bytes for order_id in ids])
+    yield columns.texts([order.ref for order in orders])
+    yield columns.uuids([None if order.unit is None else order.unit.bytes for order in orders])
+    yield columns.moments([order.placed.at for order in orders])
+    yield columns.wholes([order.revenue_minor for order in orders])
+    yield columns.wholes([margin_minor(order.lines) for order in orders])
+    yield columns.wholes([state.refunded_minor for state in states])
+    yield columns.texts([order.currency for order in orders])
+    yield columns.documents([orjson.dumps([_line(line) for line in order.lines]) for order in orders])
+    yield columns.documents([_names(order.accepted_bundles) for order in orders])
+    yield columns.documents([orjson.dumps(order.offers) for order in orders])
+    yield columns.texts([state.status for state in states])
+    yield columns.texts([order.source for order in orders])
+    yield columns.moments([state.cancelled_at for state in states])
+    yield columns.texts([state.excluded_as for state in states])
+    yield columns.uuids([order.digest.bytes for order in orders])
+
+
+def _names(bundles: tuple[str, ...] | None) -> bytes | None:
+    return None if bundles is None else orjson.dumps(bundles)
 
 
 def _line(line: OrderLine) -> dict[str, Any]:

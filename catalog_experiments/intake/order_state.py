@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,31 +13,37 @@ import orjson
 
 from catalog_experiments.intake.events import OfferTaken, OrderEvent, OrderLine, Refused
 from catalog_experiments.intake.fields import Arrival, read_text, read_time, read_whole
+from catalog_experiments.intake.screening import Screen, least_reason
 from catalog_experiments.models import OrderStatus
 from catalog_experiments.units import digest_unit
 
 MOST_LINES = 5_000
 MOST_OFFERS = 200
 LONGEST_SOURCE = 32
+STATUSES, CANCELLED = tuple(OrderStatus.values), OrderStatus.CANCELLED.value
 FORWARD = (OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.CONFIRMED, OrderStatus.CANCELLED)
 """Statuses in the order an order goes through them; it never goes back."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrderState:
-    """What may change after an order was placed; `returned` counts pieces by line, in the order of the lines."""
+    """What may change after an order was placed; `returned` counts pieces by line, in the order of the lines.
+
+    `excluded_as` says whose order it is when it is left out of every count: a later report may be the first to tell.
+    """
 
     status: str
     cancelled_at: datetime | None
     refunded_minor: int
     returned: tuple[int, ...]
+    excluded_as: str | None = None
 
     def merged(self, other: OrderState) -> OrderState:
         """Return the furthest of both, so that reports may come in any order and any number of times.
 
         >>> paid = OrderState("paid", None, 0, (0,))
         >>> paid.merged(OrderState("pending", None, 0, (1,)))
-        OrderState(status='paid', cancelled_at=None, refunded_minor=0, returned=(1,))
+        OrderState(status='paid', cancelled_at=None, refunded_minor=0, returned=(1,), excluded_as=None)
         """
         times = [at for at in (self.cancelled_at, other.cancelled_at) if at is not None]
         return OrderState(
@@ -46,6 +51,7 @@ class OrderState:
             cancelled_at=min(times, default=None),
             refunded_minor=max(self.refunded_minor, other.refunded_minor),
             returned=tuple(map(max, self.returned, other.returned)),
+            excluded_as=least_reason(self.excluded_as, other.excluded_as),
         )
 
 
@@ -75,8 +81,8 @@ class OrderRecord:
         return replace(self, state=state, lines=tuple(lines))
 
 
-def read_order(event: OrderEvent, *, now: datetime) -> OrderRecord:
-    """Return the record of an order event.
+def read_order(event: OrderEvent, *, now: datetime, screen: Screen) -> OrderRecord:
+    """Return the record of an order event; `screen` says whether it counts.
 
     Raises:
         Refused: a field is missing, of the wrong kind, out of range, or contradicts another.
@@ -87,26 +93,28 @@ def read_order(event: OrderEvent, *, now: datetime) -> OrderRecord:
     placed = read_time(event.placed_at, now=now, name="placed_at")
     unit = None if event.unit_id is None else digest_unit(read_text(event.unit_id, "unit_id", 255))
     named = None if event.accepted_bundles is None else tuple(sorted({*map(_bundle_name, event.accepted_bundles)}))
-    record = OrderRecord(
-        ref=read_text(event.order_ref, "order_ref"),
+    ref = read_text(event.order_ref, "order_ref")
+    currency, offers = _read_currency(event.currency), _read_offers(event.offers)
+    return OrderRecord(
+        ref=ref,
         unit=unit,
         placed=placed,
-        currency=_read_currency(event.currency),
+        currency=currency,
         lines=lines,
         source=read_text(event.source, "source", LONGEST_SOURCE),
         accepted_bundles=named,
-        offers=_read_offers(event.offers),
-        state=_read_state(event, lines, now),
-        digest=UUID(int=0),
+        offers=offers,
+        state=_read_state(event, lines, now, screen),
+        # The time as claimed, not as clamped: a replay a minute later must be the same content.
+        digest=_digest(unit, event.placed_at, currency, lines, named, offers),
     )
-    return replace(record, digest=_digest(record, event.placed_at))
 
 
-def pieces(lines: Iterable[OrderLine], *, less_returned: bool) -> Counter[str]:
+def pieces(lines: Iterable[OrderLine], *, less_returned: bool) -> dict[str, int]:
     """Return how many pieces of each product the lines hold, with or without what came back."""
-    count: Counter[str] = Counter()
+    count: dict[str, int] = {}
     for line in lines:
-        count[line.slug] += line.quantity - (line.returned if less_returned else 0)
+        count[line.slug] = count.get(line.slug, 0) + line.quantity - (line.returned if less_returned else 0)
     return count
 
 
@@ -127,27 +135,31 @@ def margin_minor(lines: Iterable[OrderLine]) -> int | None:
 
 
 def _read_lines(lines: Iterable[OrderLine]) -> tuple[OrderLine, ...]:
-    merged: dict[tuple[str, int, int | None], list[int]] = {}
+    merged: dict[tuple[str, int, int | None], OrderLine] = {}
     for line in lines:
         cost = None if line.cost_minor is None else read_whole(line.cost_minor, "cost_minor")
         key = (read_text(line.slug, "slug"), read_whole(line.price_minor, "price_minor"), cost)
-        quantity = read_whole(line.quantity, "quantity", least=1)
-        if read_whole(line.returned, "returned") > quantity:
+        if read_whole(line.returned, "returned") > read_whole(line.quantity, "quantity", least=1):
             raise Refused("returned_invalid", "returned is more than was ordered.")
-        sums = merged.setdefault(key, [0, 0])
-        sums[0] += quantity
-        sums[1] += line.returned
+        merged[key] = _together(merged[key], line) if key in merged else line
     if len(merged) > MOST_LINES:
         raise Refused("lines_invalid", f"An order may hold at most {MOST_LINES} different lines.")
-    read = [OrderLine(slug, sums[0], price, cost, sums[1]) for (slug, price, cost), sums in merged.items()]
-    read_whole(sum(line.quantity * line.price_minor for line in read), "revenue")
-    return tuple(sorted(read, key=lambda line: (line.slug, line.price_minor, line.cost_minor is None, line.cost_minor)))
+    read_whole(sum(line.quantity * line.price_minor for line in merged.values()), "revenue")
+    return tuple(sorted(merged.values(), key=_line_order))
 
 
-def _read_state(event: OrderEvent, lines: tuple[OrderLine, ...], now: datetime) -> OrderState:
-    if event.status not in OrderStatus.values:
-        raise Refused("status_invalid", f"status must be one of {', '.join(OrderStatus.values)}.")
-    is_cancelled = event.status == OrderStatus.CANCELLED
+def _together(one: OrderLine, other: OrderLine) -> OrderLine:
+    return replace(one, quantity=one.quantity + other.quantity, returned=one.returned + other.returned)
+
+
+def _line_order(line: OrderLine) -> tuple[str, int, bool, int]:
+    return line.slug, line.price_minor, line.cost_minor is None, line.cost_minor or 0
+
+
+def _read_state(event: OrderEvent, lines: tuple[OrderLine, ...], now: datetime, screen: Screen) -> OrderState:
+    if event.status not in STATUSES:
+        raise Refused("status_invalid", f"status must be one of {', '.join(STATUSES)}.")
+    is_cancelled = event.status == CANCELLED
     if event.cancelled_at is not None and not is_cancelled:
         raise Refused("cancelled_at_invalid", "cancelled_at belongs to the status cancelled.")
     cancelled = read_time(event.cancelled_at or now, now=now, name="cancelled_at") if is_cancelled else None
@@ -156,6 +168,7 @@ def _read_state(event: OrderEvent, lines: tuple[OrderLine, ...], now: datetime) 
         cancelled_at=cancelled.at if cancelled else None,
         refunded_minor=read_whole(event.refunded_minor, "refunded_minor"),
         returned=tuple(line.returned for line in lines),
+        excluded_as=screen.order(event),
     )
 
 
@@ -195,14 +208,20 @@ def _read_components(components: Iterable[Mapping[str, Any]]) -> None:
         read_whole(component.get("quantity", 1), "components", least=1)
 
 
-def _digest(record: OrderRecord, claimed_placed_at: datetime) -> UUID:
-    # The time as claimed, not as clamped: a replay a minute later must be the same content.
+def _digest(
+    unit: UUID | None,
+    claimed_at: datetime,
+    currency: str,
+    lines: tuple[OrderLine, ...],
+    named: tuple[str, ...] | None,
+    offers: tuple[OfferTaken, ...],
+) -> UUID:
     content = [
-        record.unit,
-        claimed_placed_at.timestamp(),
-        record.currency,
-        [[line.slug, line.quantity, line.price_minor, line.cost_minor] for line in record.lines],
-        record.accepted_bundles,
-        [[offer.experiment, offer.variant, offer.bundle, offer.document_version] for offer in record.offers],
+        unit,
+        claimed_at.timestamp(),
+        currency,
+        [[line.slug, line.quantity, line.price_minor, line.cost_minor] for line in lines],
+        named,
+        [[offer.experiment, offer.variant, offer.bundle, offer.document_version] for offer in offers],
     ]
     return UUID(bytes=blake2b(orjson.dumps(content), digest_size=16).digest())

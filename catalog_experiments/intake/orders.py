@@ -11,9 +11,11 @@ from catalog_experiments.intake.fields import refuse_late
 from catalog_experiments.intake.order_rows import StoredOrder
 from catalog_experiments.intake.order_state import OrderRecord, read_order
 from catalog_experiments.intake.outcomes import BundleShelf
-from catalog_experiments.intake.writing import chunks, write_surviving
+from catalog_experiments.intake.screening import Screen
+from catalog_experiments.intake.tombstones import ERASED, Tombstones
+from catalog_experiments.intake.writing import chunks, read_ahead, write_surviving
 
-CHUNK = 500
+CHUNK = 2_000
 REFUSED_BY_DATABASE = Refused("not_storable", "The database refused the item.")
 CONFLICT = "Another content was stored under this order reference; the first report is kept."
 UNKNOWN_BUNDLE = "Stored; it names bundles that do not exist: {names}."
@@ -26,19 +28,26 @@ def record_orders(
 
     Idempotent by the order reference: the first content is kept, the same content again is a duplicate, another
     content a conflict. A new status, cancellation, refund or returned piece is a revision; states only move forward, so
-    any order and repetition of the reports ends in the same rows. Codes that mark stored items: `clamped`,
-    `bundle_unknown`.
+    any order and repetition of the reports ends in the same rows. Codes that mark stored items: `excluded` (a bot's,
+    staff's or test order: kept and never counted), `clamped`, `bundle_unknown`.
 
     Args:
         events: any number; written in chunks, each in its own transaction.
         now: aware; orders up to 5 minutes ahead become now, later ones are rejected.
         check_lateness: False lets an import bring orders older than 30 days; revisions may always be older.
     """
-    results: list[ItemResult] = []
-    for piece in chunks(events, CHUNK):
-        batch = _Batch(len(results), now, check_lateness)
+    if not events:
+        return ()
+    screen = Screen.of_site()
+
+    def read(place: int, piece: Sequence[OrderEvent]) -> _Batch:
+        batch = _Batch(place * CHUNK, screen, now, check_lateness)
         for event in piece:
             batch.take(event)
+        return batch
+
+    results: list[ItemResult] = []
+    for batch in read_ahead(list(chunks(events, CHUNK)), read):
         batch.store()
         results += batch.results()
     return tuple(results)
@@ -55,11 +64,13 @@ class BundleAcceptanceService:
 class _Batch:
     """One chunk of orders on its way into the tables; `first_index` is the place of its first item in the call."""
 
-    def __init__(self, first_index: int, now: datetime, check_lateness: bool) -> None:
+    def __init__(self, first_index: int, screen: Screen, now: datetime, check_lateness: bool) -> None:
         self._first_index = first_index
         self._now = now
         self._check_lateness = check_lateness
+        self._screen = screen
         self._orders: list[tuple[int, OrderRecord]] = []
+        self._tombstones = Tombstones()
         self._results: dict[int, ItemResult] = {}
         self._count = 0
 
@@ -67,9 +78,13 @@ class _Batch:
         """Check one order."""
         place, self._count = self._count, self._count + 1
         try:
-            self._orders.append((place, read_order(event, now=self._now)))
+            order = read_order(event, now=self._now, screen=self._screen)
         except Refused as refused:
             self._results[place] = refused.result(self._first_index + place)
+            return
+        self._orders.append((place, order))
+        if event.unit_id is not None:
+            self._tombstones.note(event.unit_id)
 
     def store(self) -> None:
         """Write the orders; several reports of one order are written one after the other, in their order."""
@@ -81,6 +96,7 @@ class _Batch:
         return (self._results[place] for place in range(self._count))
 
     def _write(self, wave: Sequence[tuple[int, OrderRecord]]) -> None:
+        wave = self._without_erased(wave)
         shelf = BundleShelf(order for _, order in wave)
         fresh = [order for _, order in wave if not (order.placed.is_late and self._check_lateness)]
         inserted = order_rows.insert(fresh)
@@ -106,6 +122,13 @@ class _Batch:
             if not is_taken
         )
 
+    def _without_erased(self, wave: Sequence[tuple[int, OrderRecord]]) -> list[tuple[int, OrderRecord]]:
+        erased = self._tombstones.erased()
+        for item in wave:
+            if item[1].unit in erased:
+                self._refuse(item, ERASED)
+        return [item for item in wave if item[1].unit not in erased]
+
     def _is_revised(self, place: int, order: OrderRecord, stored: StoredOrder | None) -> bool:
         if stored is None:
             self._results[place] = refuse_late("placed_at").result(self._first_index + place)
@@ -120,11 +143,13 @@ class _Batch:
     def _answer(self, place: int, outcome: ItemOutcome, code: str = "", detail: str = "") -> None:
         self._results[place] = ItemResult(self._first_index + place, outcome, code, detail)
 
-    def _refuse(self, item: tuple[int, OrderRecord]) -> None:
-        self._results[item[0]] = REFUSED_BY_DATABASE.result(self._first_index + item[0])
+    def _refuse(self, item: tuple[int, OrderRecord], refused: Refused = REFUSED_BY_DATABASE) -> None:
+        self._results[item[0]] = refused.result(self._first_index + item[0])
 
 
 def _mark(order: OrderRecord, shelf: BundleShelf) -> tuple[str, str]:
+    if order.state.excluded_as is not None:
+        return "excluded", ""
     if unknown := shelf.unknown_names(order):
         return "bundle_unknown", UNKNOWN_BUNDLE.format(names=", ".join(unknown))
     return ("clamped", "") if order.placed.is_clamped else ("", "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import Q
@@ -12,6 +12,14 @@ from django.db.models import Q
 from catalog_experiments.intake.events import OfferTaken
 from catalog_experiments.intake.order_state import OrderRecord, pieces
 from catalog_experiments.models import Bundle
+
+
+class ShelvedBundle(NamedTuple):
+    """A bundle as it is stored, and the pieces it asks for by product."""
+
+    pk: UUID
+    slug: str
+    required: Mapping[str, int]
 
 
 class BundleShelf:
@@ -23,36 +31,38 @@ class BundleShelf:
         products = {line.slug for order in known for line in order.lines}
         names = {name for order in known for name in order.accepted_bundles or ()}
         wanted = Q(primary_product_slug__in=products) | Q(bundle_slug__in=names)
-        self._by_product: dict[str, list[Bundle]] = defaultdict(list)
-        self._by_name: dict[str, Bundle] = {}
-        for bundle in Bundle.objects.filter(wanted).only("bundle_slug", "primary_product_slug", "components"):
-            self._by_product[bundle.primary_product_slug].append(bundle)
-            self._by_name[bundle.bundle_slug] = bundle
+        self._by_product: dict[str, list[ShelvedBundle]] = defaultdict(list)
+        self._by_name: dict[str, ShelvedBundle] = {}
+        found = Bundle.objects.filter(wanted).values_list("pk", "bundle_slug", "primary_product_slug", "components")
+        for key, slug, product, components in found:
+            self._by_name[slug] = bundle = ShelvedBundle(key, slug, required_pieces(components))
+            self._by_product[product].append(bundle)
 
     def outcomes(self, order: OrderRecord) -> Iterator[tuple[UUID, bool]]:
         """Yield (bundle id, accepted) for each bundle whose primary product is ordered, and each known one it names."""
         products = {line.slug for line in order.lines}
         anchored = (bundle for product in products for bundle in self._by_product.get(product, ()))
         named = (self._by_name[name] for name in order.accepted_bundles or () if name in self._by_name)
+        kept = pieces(order.lines, less_returned=True)
         for bundle in {bundle.pk: bundle for bundle in (*anchored, *named)}.values():
-            yield bundle.pk, took(order, bundle.bundle_slug, bundle.components)
+            yield bundle.pk, took(order, bundle, kept)
 
     def unknown_names(self, order: OrderRecord) -> tuple[str, ...]:
         """Return the bundles the order names that do not exist."""
         return tuple(name for name in order.accepted_bundles or () if name not in self._by_name)
 
 
-def took(order: OrderRecord, bundle_slug: str, components: Iterable[Any]) -> bool:
-    """Say whether the order took the bundle and has not returned a part of it.
+def took(order: OrderRecord, bundle: ShelvedBundle, kept: Mapping[str, int]) -> bool:
+    """Say whether the order took the bundle and has not returned a part of it; `kept` are its pieces by product.
 
     Names given by the shop win; then the offer on the basket line, as it was, if the order came in its time; then the
     bundle as it is stored: all components in their quantities. A bundle without components is never taken so.
     """
     if order.accepted_bundles is not None:
-        return bundle_slug in order.accepted_bundles and not _is_broken(order, components)
-    offer = next((offer for offer in order.offers if offer.bundle == bundle_slug and _in_time(order, offer)), None)
-    needed = required_pieces(offer.components if offer and offer.components else components)
-    return bool(needed) and pieces(order.lines, less_returned=True) >= needed
+        return bundle.slug in order.accepted_bundles and not _is_broken(order, bundle, kept)
+    offer = next((offer for offer in order.offers if offer.bundle == bundle.slug and _in_time(order, offer)), None)
+    needed = required_pieces(offer.components) if offer and offer.components else bundle.required
+    return bool(needed) and _holds(kept, needed)
 
 
 def required_pieces(components: Iterable[Any]) -> Counter[str]:
@@ -71,11 +81,13 @@ def required_pieces(components: Iterable[Any]) -> Counter[str]:
     return needed
 
 
-def _is_broken(order: OrderRecord, components: Iterable[Any]) -> bool:
+def _is_broken(order: OrderRecord, bundle: ShelvedBundle, kept: Mapping[str, int]) -> bool:
     # Judged only where the lines showed the bundle's parts: a shop may sell a bundle as a line of its own.
-    needed = required_pieces(components)
-    ordered, kept = pieces(order.lines, less_returned=False), pieces(order.lines, less_returned=True)
-    return ordered >= needed and not kept >= needed
+    return not _holds(kept, bundle.required) and _holds(pieces(order.lines, less_returned=False), bundle.required)
+
+
+def _holds(count: Mapping[str, int], needed: Mapping[str, int]) -> bool:
+    return all(count.get(slug, 0) >= wanted for slug, wanted in needed.items())
 
 
 def _in_time(order: OrderRecord, offer: OfferTaken) -> bool:

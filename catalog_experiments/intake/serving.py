@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import NamedTuple
-
-from catalog_experiments.models import Phase
+from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
 
 
 class ServedSpan(NamedTuple):
@@ -15,14 +14,30 @@ class ServedSpan(NamedTuple):
     end_at: datetime | None
 
 
-def served_spans(phase: Phase) -> tuple[ServedSpan, ...]:
+class Serving(Protocol):
+    """What is asked of a phase here; its row and its model both have it."""
+
+    @property
+    def opened_at(self) -> datetime:
+        """When it began."""
+
+    @property
+    def closed_at(self) -> datetime | None:
+        """When it ended, if it did."""
+
+    @property
+    def unserved_spans(self) -> list[Any]:
+        """Pauses as [from, to or null] in ISO 8601."""
+
+
+def served_spans(phase: Serving) -> tuple[ServedSpan, ...]:
     """Return the spans in which the phase served, oldest first; a unit belongs to the span of its exposure.
 
     A span's end cuts the units whose window reaches past it.
     """
     spans = []
     start_at: datetime | None = phase.opened_at
-    for gap_from, gap_to in sorted(_gaps(phase)):
+    for gap_from, gap_to in sorted(_gaps(phase), key=itemgetter(0)):
         if start_at is not None and gap_from > start_at:
             spans.append(ServedSpan(start_at, gap_from))
         start_at = gap_to if start_at is None or gap_to is None else max(start_at, gap_to)
@@ -36,7 +51,7 @@ def retention_month(opened_at: datetime) -> date:
     return opened_at.astimezone(UTC).date().replace(day=1)
 
 
-def _gaps(phase: Phase) -> list[tuple[datetime, datetime | None]]:
+def _gaps(phase: Serving) -> list[tuple[datetime, datetime | None]]:
     return [
         (datetime.fromisoformat(since), datetime.fromisoformat(until) if until else phase.closed_at)
         for since, until in phase.unserved_spans

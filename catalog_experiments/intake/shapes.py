@@ -52,6 +52,7 @@ def read_segment(item: Mapping[str, Any]) -> ExposureEvent:
         exposed_at=_moment(item, "timestamp", "originalTimestamp", "sentAt"),
         customer_id=customer or None,
         variant_position=_position(variation),
+        user_agent=_user_agent(item.get("context")),
     )
 
 
@@ -75,6 +76,11 @@ def read_growthbook(item: Mapping[str, Any]) -> ExposureEvent:
         phase=_phase(experiment.get("phase")),
         variant_position=_position(result.get("variationId")),
     )
+
+
+def _user_agent(context: object) -> str | None:
+    found = context.get("userAgent") if isinstance(context, Mapping) else None
+    return found[:1_000] if isinstance(found, str) else None
 
 
 def _first(values: Mapping[str, Any], *names: str) -> object:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -56,34 +57,155 @@ def reference_tallies(phase: Phase) -> dict[Any, tuple[int, int, int, int]]:
     return {key: (n, accepted, gross, taken) for key, (n, accepted, gross, taken) in cells.items()}
 
 
-def reference_moments(phase: Phase) -> dict[Any, tuple[int, Decimal, Decimal]]:
-    """Return (n, total, total of squares) by variant key, cohort date, metric and currency; orders in one currency."""
-    slugs = {entry["key"]: entry["bundle_slug"] for entry in phase.variants}
-    values: dict[Any, list[int]] = defaultdict(list)
-    unknown: set[dt.date] = set()
-    for row, until in counting_units(phase):
-        end, day = row.exposed_at + phase.window_days * DAY, row.exposed_at.date()
-        orders = [
-            order
-            for order in Order.objects.filter(unit=row.unit, status__in=["paid", "confirmed"])
-            if row.exposed_at <= order.placed_at < end
-        ]
-        if row.exposed_at + DAY <= until:
-            early = any(order.placed_at < row.exposed_at + DAY for order in orders)
-            values[row.variant_key, day, "harm", ""].append(int(early))
-        if end > until:
-            continue
-        values[row.variant_key, day, "conversion", ""].append(int(bool(orders)))
-        taken = any(took(order, slugs[row.variant_key]) for order in orders)
-        values[row.variant_key, day, "take_rate", ""].append(int(taken))
-        revenue = sum(order.revenue_minor - order.refunded_minor for order in orders)
-        values[row.variant_key, day, "revenue", "EUR"].append(min(revenue, phase.caps.get("revenue", revenue)))
-        if any(order.margin_minor is None for order in orders):
-            unknown.add(day)
-        margin = sum((order.margin_minor or 0) - order.refunded_minor for order in orders)
-        values[row.variant_key, day, "margin", "EUR"].append(min(margin, phase.caps.get("margin", margin)))
+Key = tuple[str, dt.date, str, str, str]
+Sums = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal]
+
+
+def reference_moments(phase: Phase) -> dict[Key, Sums]:
+    """Return n and the five sums by variant key, cohort date, metric, segment and currency."""
+    pairs: dict[Key, list[tuple[int, int]]] = defaultdict(list)
+    uncosted: set[dt.date] = set()
+    foreign: set[tuple[dt.date, str]] = set()
+    people = [Person(phase, row, until) for row, until in counting_units(phase)]
+    for person in people:
+        day = person.row.exposed_at.date()
+        if person.is_uncut and any(order.margin_minor is None for order in person.own):
+            uncosted.add(day)
+        if person.is_uncut:
+            foreign |= {(day, currency) for currency, paid in person.foreign.items() if paid}
+    for person in people:
+        day = person.row.exposed_at.date()
+        for metric, segment, currency, value, under in person.values():
+            pairs[person.row.variant_key, day, metric, segment, currency].append((value, under))
+        if person.is_uncut:
+            for currency in (currency for other, currency in foreign if other == day):
+                paid = person.foreign.get(currency, 0)
+                pairs[person.row.variant_key, day, "revenue", "", currency].append((paid, 0))
     return {
-        key: (len(own), Decimal(sum(own)), Decimal(sum(value * value for value in own)))
-        for key, own in values.items()
-        if not (key[2] == "margin" and key[1] in unknown)
+        key: _summed(own)
+        for key, own in pairs.items()
+        if not (key[2] in ("margin", "raw_margin") and key[1] in uncosted)
     }
+
+
+def _summed(pairs: list[tuple[int, int]]) -> Sums:
+    values, unders = [value for value, _ in pairs], [under for _, under in pairs]
+    sums = (
+        sum(values),
+        sum(value * value for value in values),
+        sum(unders),
+        sum(under * under for under in unders),
+        sum(value * under for value, under in pairs),
+    )
+    return len(pairs), *map(Decimal, sums)  # type: ignore[return-value]  # five of them
+
+
+class Person:
+    """One unit that counts, and what it did before and after it met its variant."""
+
+    def __init__(self, phase: Phase, row: Exposure, until: dt.datetime) -> None:
+        self.phase, self.row = phase, row
+        met, end = row.exposed_at, row.exposed_at + phase.window_days * DAY
+        known = list(Order.objects.filter(unit=row.unit, status__in=["paid", "confirmed"], excluded_as=None))
+        self.history = [order for order in known if met - 28 * DAY <= order.placed_at < met]
+        self.orders = [order for order in known if met <= order.placed_at < end]
+        self.own = [order for order in self.orders if order.currency == phase.currency]
+        self.early = [order for order in self.orders if order.placed_at < met + DAY]
+        self.is_uncut, self.is_uncut_day = end <= until, met + DAY <= until
+        self.variant = next(entry for entry in phase.variants if entry["key"] == row.variant_key)
+        self.foreign: dict[str, int] = defaultdict(int)
+        for order in self.orders:
+            if order.currency != phase.currency:
+                self.foreign[order.currency] += net(order)
+
+    def values(self) -> Iterator[tuple[str, str, str, int, int]]:
+        """Yield (metric, segment, currency, value, covariate or denominator) as they count."""
+        cap, money = self.phase.caps.get("revenue", 10**15), self.phase.currency
+        revenue = sum(map(net, self.own))
+        margin = sum((order.margin_minor or 0) - order.refunded_minor for order in self.own)
+        if self.is_uncut:
+            before = sum(net(order) for order in self.history if order.currency == money)
+            x = min(before, cap)
+            for segment in self.segments():
+                yield "revenue", segment, money, min(revenue, cap), x
+                yield "margin", segment, money, min(margin, self.phase.caps.get("margin", 10**15)), x
+                yield "conversion", segment, "", int(bool(self.orders)), x
+                yield "take_rate", segment, "", int(any(map(self.took, self.orders))), x
+            yield "raw_revenue", "", money, revenue, 0
+            yield "raw_margin", "", money, margin, 0
+            yield "order_value", "", money, min(revenue, cap), len(self.own)
+            yield "units_per_order", "", "", sum(sum(pieces(order).values()) for order in self.orders), len(self.orders)
+            alone, bundled = self.parts()
+            yield "cannibalization", "", "", alone, bundled
+        if self.is_uncut_day:
+            early = sum(net(order) for order in self.early if order.currency == money)
+            yield "harm", "", "", int(bool(self.early)), 0
+            yield "harm_take_rate", "", "", int(any(map(self.took, self.early))), 0
+            yield "harm_revenue", "", money, min(early, cap), 0
+
+    def segments(self) -> Iterator[str]:
+        yield ""
+        yield "history:returning" if self.history else "history:new"
+        for name in ("device", "country"):
+            if name in self.phase.segments and name in (self.row.segments or {}):
+                yield f"{name}:{(self.row.segments or {})[name]}"
+
+    def took(self, order: Order) -> bool:
+        return took(order, self.variant["bundle_slug"])
+
+    def parts(self) -> tuple[int, int]:
+        """Return the pieces of all variants' components bought apart, and within the own bundle."""
+        offers = [entry["bundle"]["components"] for entry in self.phase.variants if entry["bundle"]]
+        products = {part["slug"] for offer in offers for part in offer}
+        own = {part["slug"]: part["quantity"] for part in (self.variant["bundle"] or {"components": []})["components"]}
+        alone = bundled = 0
+        for order in self.orders:
+            count = {slug: number for slug, number in pieces(order).items() if slug in products}
+            inside = sum(min(number, own.get(slug, 0)) for slug, number in count.items()) if self.took(order) else 0
+            alone, bundled = alone + sum(count.values()) - inside, bundled + inside
+        return alone, bundled
+
+
+def net(order: Order) -> int:
+    return order.revenue_minor - order.refunded_minor
+
+
+def pieces(order: Order) -> dict[str, int]:
+    count: dict[str, int] = defaultdict(int)
+    for line in order.lines:
+        count[line["slug"]] += line["quantity"] - line.get("returned", 0)
+    return count
+
+
+def reference_counts(phase: Phase) -> dict[Any, tuple[int, ...]]:
+    """Return exposed, uncut, mixed, faulty, merged, held-out and revised units by variant key and cohort date."""
+    counts: dict[Any, list[int]] = defaultdict(lambda: [0] * 7)
+    for row in Exposure.objects.filter(phase=phase):
+        until = served_until(phase, row.exposed_at)
+        if until is None:
+            continue
+        own = counts[row.variant_key, row.exposed_at.date()]
+        marks = (row.is_mixed, row.is_fault, row.is_merged)
+        if row.is_holdout:
+            own[5] += 1
+        elif any(marks):
+            for place, mark in enumerate(marks, start=2):
+                own[place] += mark
+        else:
+            own[0] += 1
+            own[1] += row.exposed_at + phase.window_days * DAY <= until
+            own[6] += any(
+                _is_revised(order) for order in Order.objects.filter(unit=row.unit) if _is_near(phase, row, order)
+            )
+    return {key: tuple(own) for key, own in counts.items()}
+
+
+def _is_near(phase: Phase, row: Exposure, order: Order) -> bool:
+    return row.exposed_at <= order.placed_at < row.exposed_at + phase.window_days * DAY
+
+
+def _is_revised(order: Order) -> bool:
+    came_back = order.refunded_minor or any(line.get("returned") for line in order.lines)
+    return order.revised_at > order.recorded_at and (
+        order.status == "cancelled" or (order.status != "pending" and bool(came_back))
+    )

@@ -291,7 +291,12 @@ def test_exposures__in_any_order_split_and_repetition__end_in_the_same_rows(data
     # A quarter is held out, since a moment within the hour that is drawn: both kinds of answer are taken before.
     Holdout.objects.get_or_create(salt="held", size=2_500, changed_at=NOON + 30 * MINUTE)
     reports = st.tuples(
-        st.integers(0, 5), st.sampled_from(["control", "test"]), st.integers(0, 100), st.booleans(), st.booleans()
+        st.integers(0, 5),
+        st.sampled_from(["control", "test"]),
+        st.integers(0, 100),
+        st.booleans(),
+        st.booleans(),
+        st.sampled_from([None, None, None, "bot", "staff"]),
     )
     events = [
         ExposureEvent(
@@ -301,8 +306,9 @@ def test_exposures__in_any_order_split_and_repetition__end_in_the_same_rows(data
             NOON + minutes * MINUTE,
             segments={"device": "phone"} if on_phone else None,
             is_holdout=is_holdout,
+            traffic=traffic,
         )
-        for unit, variant, minutes, is_holdout, on_phone in data.draw(st.lists(reports, max_size=20))
+        for unit, variant, minutes, is_holdout, on_phone, traffic in data.draw(st.lists(reports, max_size=20))
     ]
     record_exposures(events, now=NOON + 2 * HOUR)
     expected = _rows()
@@ -317,8 +323,5 @@ def test_exposures__in_any_order_split_and_repetition__end_in_the_same_rows(data
 
 
 def _rows() -> list[Any]:
-    return list(
-        Exposure.objects.order_by("phase", "unit").values_list(
-            "phase", "unit", "variant_key", "claimed_key", "exposed_at", "is_mixed", "is_fault", "is_holdout"
-        )
-    )
+    told = ("variant_key", "claimed_key", "exposed_at", "is_mixed", "is_fault", "is_holdout", "excluded_as")
+    return list(Exposure.objects.order_by("phase", "unit").values_list("phase", "unit", *told))

@@ -133,7 +133,7 @@ def test_holdout__raised_during_a_phase__takes_returning_units_out_of_every_resu
     assert Experiment.objects.get().phases.count() == 1
     assert exposed_count(NOON + 4 * HOUR) == 1
     metric = VariantMetric.objects.get(variant__key="test")
-    assert metric.metadata == {"mixed_count": 0, "fault_count": 0}
+    assert [metric.metadata[f"{name}_count"] for name in ("mixed", "fault", "holdout")] == [0, 0, 1]
 
 
 def test_holdout__lowered_again__leaves_its_units_out_until_the_next_phase() -> None:

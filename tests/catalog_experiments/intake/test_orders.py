@@ -310,15 +310,17 @@ def test_orders__in_any_order_split_and_repetition__end_in_the_same_rows(data: s
             status=status,
             cancelled_at=NOON + dt.timedelta(minutes=minute) if status == "cancelled" else None,
             refunded_minor=minute,
+            traffic=traffic,
             lines=(CUP, OrderLine("saucer", 1, 1000, 400, returned=returned)),
         )
-        for ref, status, minute, returned in data.draw(
+        for ref, status, minute, returned, traffic in data.draw(
             st.lists(
                 st.tuples(
                     st.integers(0, 3),
                     st.sampled_from(["pending", "paid", "confirmed", "cancelled"]),
                     st.integers(0, 20),
                     st.integers(0, 1),
+                    st.sampled_from([None, None, "test", "staff"]),
                 ),
                 max_size=12,
             )
@@ -339,5 +341,7 @@ def test_orders__in_any_order_split_and_repetition__end_in_the_same_rows(data: s
 
 def _rows() -> list[Any]:
     orders = Order.objects.order_by("order_ref")
-    kept = orders.values_list("order_ref", "status", "cancelled_at", "refunded_minor", "lines", "margin_minor")
+    kept = orders.values_list(
+        "order_ref", "status", "cancelled_at", "refunded_minor", "lines", "margin_minor", "excluded_as"
+    )
     return [*kept, *OrderOutcome.objects.order_by("order__order_ref").values_list("order__order_ref", "accepted")]

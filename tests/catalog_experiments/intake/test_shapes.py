@@ -100,6 +100,12 @@ def test_segment__that_is_none__is_refused(changes: dict[str, Any], code: str) -
     assert refused.value.code == code
 
 
+def test_segment__of_a_bot__brings_its_name() -> None:
+    event = segment(context={"userAgent": "Googlebot/2.1", "ip": "203.0.113.7"})
+
+    assert read_segment(event).user_agent == "Googlebot/2.1"
+
+
 def test_segment__without_properties__is_refused() -> None:
     with pytest.raises(Refused, match="experiment_id"):
         read_segment({"event": "Experiment Viewed", "properties": None})

@@ -1,0 +1,114 @@
+"""A batch as PostgreSQL reads it fastest: one array per column in its binary format, unnested into rows.
+
+Source: PostgreSQL's `array_send` and the send functions of the element types; times count from 2000 in microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from struct import Struct
+from typing import Any
+
+import psycopg
+from django.db import connection
+from psycopg.abc import Buffer
+from psycopg.adapt import Dumper
+from psycopg.pq import Format
+
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+DAY_ZERO = EPOCH.date()
+NULL = b"\xff\xff\xff\xff"
+YES, NO = b"\0\0\0\x01\x01", b"\0\0\0\x01\0"
+BOOLEAN, BIGINT, TEXT, DATE, TIMESTAMP, UUID, JSONB = 16, 20, 25, 1082, 1184, 2950, 3802
+
+_HEAD, _LENGTH, _WHOLE, _DAY = Struct("!iiIii"), Struct("!i"), Struct("!iq"), Struct("!ii")
+
+
+class Column:
+    """One column of a batch, ready to be sent."""
+
+    __slots__ = ("content",)
+
+    def __init__(self, element: int, parts: Sequence[bytes], *, has_null: bool = False) -> None:
+        """Join the parts, each an element with its length before it; `element` is the number of their type."""
+        self.content = _HEAD.pack(1, has_null, element, len(parts), 1) + b"".join(parts)
+
+
+class _ColumnDumper(Dumper):
+    format = Format.BINARY
+
+    def dump(self, obj: Column) -> Buffer | None:
+        return obj.content
+
+
+def fetch(statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    """Run a statement with columns among its parameters and return its rows; call it inside a transaction."""
+    with _cursor() as cursor:
+        return cursor.execute(statement, parameters).fetchall()
+
+
+def execute(statement: str, parameters: Sequence[object]) -> None:
+    """Run a statement with columns among its parameters; call it inside a transaction."""
+    with _cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+@contextmanager
+def _cursor() -> Iterator[psycopg.Cursor]:
+    # Django's own cursor writes parameters into the text of the statement; this one sends them as they are.
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.adapters.register_dumper(Column, _ColumnDumper)
+        yield cursor
+
+
+def uuids(values: Sequence[bytes | None]) -> Column:
+    """Return a column of uuids, given as their 16 bytes."""
+    return _nullable(UUID, [NULL if value is None else b"\0\0\0\x10" + value for value in values])
+
+
+def texts(values: Sequence[str | None]) -> Column:
+    """Return a column of texts."""
+    return _nullable(TEXT, [NULL if value is None else _text(value) for value in values])
+
+
+def documents(values: Sequence[bytes | None]) -> Column:
+    """Return a column of jsonb, given as JSON texts."""
+    return _nullable(
+        JSONB, [NULL if value is None else _LENGTH.pack(len(value) + 1) + b"\x01" + value for value in values]
+    )
+
+
+def wholes(values: Sequence[int | None]) -> Column:
+    """Return a column of bigints."""
+    return _nullable(BIGINT, [NULL if value is None else _WHOLE.pack(8, value) for value in values])
+
+
+def moments(values: Sequence[datetime | None]) -> Column:
+    """Return a column of aware times."""
+    return _nullable(TIMESTAMP, [NULL if value is None else _WHOLE.pack(8, _microseconds(value)) for value in values])
+
+
+def days(values: Sequence[date]) -> Column:
+    """Return a column of dates."""
+    return Column(DATE, [_DAY.pack(4, (value - DAY_ZERO).days) for value in values])
+
+
+def flags(values: Sequence[bool]) -> Column:
+    """Return a column of booleans."""
+    return Column(BOOLEAN, [YES if value else NO for value in values])
+
+
+def _nullable(element: int, parts: Sequence[bytes]) -> Column:
+    return Column(element, parts, has_null=NULL in parts)
+
+
+def _text(value: str) -> bytes:
+    content = value.encode()
+    return _LENGTH.pack(len(content)) + content
+
+
+def _microseconds(at: datetime) -> int:
+    passed = at - EPOCH
+    return (passed.days * 86_400 + passed.seconds) * 1_000_000 + passed.microseconds
