@@ -6,7 +6,7 @@ BIN := .venv/bin
 NAME ?=
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run stop test check e2e bench lock clean chromium
+.PHONY: help run stop test check e2e bench plans lock clean chromium
 
 # What `make check` runs under: the settings of a real deployment, with keys that are none.
 PRODUCTION = DEBUG=false HTTPS=true ALLOWED_HOSTS=shop.example SMPLAT_ENV_FILE=/dev/null SMPLAT_STATE_DIR=.smplat/check \
@@ -44,6 +44,9 @@ e2e: .venv/dev.stamp chromium ## Run the browser tests (installs Debian's chromi
 
 bench: .venv/dev.stamp ## Measure against the goals (NAME=group for one); table here, rows in .smplat/bench.json
 	@$(BIN)/python -m tests.benchmarks $(NAME)
+
+plans: .venv/dev.stamp ## Write the list of query plans in docs/explanation anew, at a million exposures
+	@$(BIN)/python -m tests.plans
 
 lock: .venv/dev.stamp ## Make requirements/*.txt anew from requirements/*.in
 	@$(BIN)/python -m uv --version >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet uv

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from catalog_experiments.models import Bundle, ExclusionGroup, Experiment, ExperimentEvent, Holdout
 
@@ -81,6 +82,19 @@ def record_exclusion_event(
         action=action,
         before=dict(before),
         after=dict(after),
+    )
+
+
+def record_erasure_event(request_id: UUID, *, actor: str, counts: Mapping[str, Any], now: datetime) -> ExperimentEvent:
+    """Append one event about a person who was forgotten: how much went, nothing of whose; it reads "person:"."""
+    return ExperimentEvent.objects.create(
+        experiment_id=request_id,
+        experiment_slug="person:",
+        occurred_at=now,
+        actor=actor,
+        action="erase",
+        before={},
+        after=dict(counts),
     )
 
 

@@ -29,6 +29,7 @@ from catalog_experiments.locking import locked_bundles, save_change
 from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, PhaseOrigin, StockState
 from catalog_experiments.phases.snapshots import offer
 from catalog_experiments.publication import publish_document
+from catalog_experiments.stock import pause_if_sold_out, tell_who_is_back
 
 MOST_COMPONENTS = 100
 LARGEST_QUANTITY = 10_000
@@ -172,16 +173,32 @@ def _edit(bundle: Bundle, users: Sequence[Experiment], changes: BundleChanges, *
         setattr(bundle, name, value)
     bundle.save()
     record_bundle_event(bundle, actor=actor, action="update", before=before, after=after, now=now)
+    if "stock_state" in after:
+        _guard_stock(users, now=now)
     if seen := [name for name, value in offer(bundle).items() if value != former_offer[name]]:
         _serve(bundle, users, seen, actor=actor, now=now)
     return bundle
 
 
-def _serve(bundle: Bundle, users: Sequence[Experiment], seen: Sequence[str], *, actor: str, now: datetime) -> None:
+def _guard_stock(users: Sequence[Experiment], *, now: datetime) -> None:
     for user in users:
+        if pause_if_sold_out(user, now=now):
+            user.refresh_from_db()
+    tell_who_is_back(now=now)
+
+
+def _serve(bundle: Bundle, users: Sequence[Experiment], seen: Sequence[str], *, actor: str, now: datetime) -> None:
+    running = [user for user in users if user.is_running]  # others were just paused for the stock
+    for user in running:
         renew(user, actor=actor, action="bundle", reason=f"{bundle.bundle_slug} changed: {', '.join(seen)}", now=now)
-    if not users and _users(bundle.bundle_slug, ExperimentStatus.PAUSED, ExperimentStatus.COMPLETED):
+    if not running and _users(bundle.bundle_slug, ExperimentStatus.PAUSED, ExperimentStatus.COMPLETED):
         publish_document(now=now)
+
+
+def offering(component_slug: str) -> dict[str, list[str]]:
+    """Return the bundles with a component, by slug, and the slugs of all their components."""
+    found = Bundle.objects.filter(components__contains=[{"slug": component_slug}]).order_by("bundle_slug")
+    return {bundle.bundle_slug: [component["slug"] for component in bundle.components] for bundle in found}
 
 
 def _locked(bundle_slug: str) -> Bundle:

@@ -76,6 +76,14 @@ def check_choices(**_: Any) -> list[CheckMessage]:
 
 
 @register("smplat")
+def check_retention(**_: Any) -> list[CheckMessage]:
+    """Find times of retention that lie in the future."""
+    names = ("TELEMETRY_EXPOSURE_RETENTION_DAYS", "TELEMETRY_ORDER_RETENTION_DAYS")
+    hint = "Use a whole number of days, or 0 to keep for good."
+    return [Error(f"{name} is below 0.", hint=hint, id="smplat.E010") for name in names if getattr(settings, name) < 0]
+
+
+@register("smplat")
 def check_alert_targets(**_: Any) -> list[CheckMessage]:
     """Find alert targets that can never be reached or trusted."""
     return [*_webhook_errors(), *_mail_warnings()]

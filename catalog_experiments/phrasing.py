@@ -46,6 +46,17 @@ def money_text(minor: float | None, currency: str) -> str:
     return _NONE if minor is None else f"{minor / 100:,.2f} {currency}"
 
 
+def plain_text(value: float | None) -> str:
+    """Write a plain number with two decimals, or an en dash for None.
+
+    >>> plain_text(1.234), plain_text(-0.5)
+    ('1.23', '−0.50')
+    """
+    if value is None:
+        return _NONE
+    return f"{_MINUS if value < 0 else ''}{abs(value):.2f}"
+
+
 def times_text(factor: float) -> str:
     """Write an evidence factor; 'none' below 1 and a ceiling at a million.
 

@@ -23,6 +23,7 @@ _TABLES_SEEN_BY_ALL = (
     "order",
     "orderoutcome",
     "unitalias",
+    "erasedcohort",
     "alert",
     "delivery",
     "deliveryattempt",
@@ -45,7 +46,15 @@ _DRAFT = (
     "add_exclusiongroup",
 )
 _DECIDE = ("publish_experiment", "pause_experiment", "complete_experiment", "add_holdout", "change_holdout")
-_OPERATE = ("pause_experiment", "change_alert", "change_delivery", "add_apikey", "change_apikey", "view_apikey")
+_OPERATE = (
+    "pause_experiment",
+    "change_alert",
+    "change_delivery",
+    "add_apikey",
+    "change_apikey",
+    "view_apikey",
+    "view_erasedunit",
+)
 
 ROLES: dict[str, tuple[str, ...]] = {
     "viewer": _VIEW,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 
-from catalog_experiments import bundles, drafting, enforcement, lifecycle, publication
+from catalog_experiments import backtest, bundles, drafting, enforcement, lifecycle, publication, ramping
 from catalog_experiments.bundles import (
     BundleChanges,
     BundleInUse,
@@ -143,6 +144,16 @@ class CatalogExperimentService:
         lifecycle.open_new_phase(_id_of(slug), actor=self.actor, now=now, **arguments)
         return self.get(slug)
 
+    def advance_ramp(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
+        """Take the next step of a ramp now (`ramping.advance`)."""
+        ramping.advance(_id_of(slug), actor=self.actor, now=now, **arguments)
+        return self.get(slug)
+
+    def stop_ramp(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
+        """Let a ramp climb no further (`ramping.stop`)."""
+        ramping.stop(_id_of(slug), actor=self.actor, now=now, **arguments)
+        return self.get(slug)
+
     def preflight(self, slug: str, *, now: datetime) -> tuple[Check, ...]:
         """Return the launch checklist (`preflight.run_preflight`)."""
         return run_preflight(self.get(slug), now=now)
@@ -152,6 +163,49 @@ class CatalogExperimentService:
         if enforce:
             enforcement.evaluate(_id_of(slug), now=now, trigger="manual")
         return enforcement.report(self.get(slug), now=now)
+
+    def backtest_guardrails(
+        self,
+        slug: str,
+        *,
+        now: datetime,
+        config: Mapping[str, object] | None = None,
+        minimum_sample: int | None = None,
+        options: backtest.Options | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> backtest.Backtest:
+        """Try guardrails out on an experiment's past (`backtest.backtest_experiment`); its own where none are given.
+
+        Raises:
+            InvalidExperiment: the proposed guardrails are not valid.
+            GuardrailConfigError: none are given, and the stored ones are not valid.
+        """
+        experiment = self.get(slug)
+        proposal = backtest.proposal_of(config, minimum_sample, experiment=experiment)
+        wanted = options or backtest.Options()
+        return backtest.backtest_experiment(experiment, proposal, wanted, now=now, progress=progress)
+
+    def backtest_bundle_guardrails(
+        self,
+        bundle_slug: str,
+        *,
+        now: datetime,
+        config: Mapping[str, object] | None = None,
+        minimum_sample: int | None = None,
+        options: backtest.Options | None = None,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> backtest.Backtest:
+        """Try guardrails out on a bundle's past (`backtest.backtest_bundle`).
+
+        Raises:
+            BundleNotFound: there is no such bundle.
+            InvalidExperiment: the proposed guardrails are not valid.
+        """
+        bundle = Bundle.objects.filter(bundle_slug=bundle_slug).first()
+        if bundle is None:
+            raise BundleNotFound(f"There is no bundle {bundle_slug[:150]!r}.")
+        proposal, wanted = backtest.proposal_of(config, minimum_sample), options or backtest.Options()
+        return backtest.backtest_bundle(bundle, proposal, wanted, now=now, progress=progress)
 
     def create_bundle(self, spec: BundleSpec, *, now: datetime) -> Bundle:
         """Store a new bundle (`bundles.create_bundle`)."""

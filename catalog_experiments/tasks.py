@@ -14,7 +14,10 @@ from catalog_experiments.scheduling import (
     ALIASES,
     BACKFILL,
     GUARDRAILS,
+    RETENTION,
     SWEEP,
+    TIMETABLE,
+    VERIFICATION,
     JobResult,
     run_owed,
     run_task,
@@ -38,6 +41,21 @@ def run_backfill(lookback_days: int = 30) -> Answer:
     return _answer("processed", run_task(BACKFILL, now=timezone.now(), kwargs={"lookback_days": lookback_days}))
 
 
+def run_timetable() -> Answer:
+    """Make the scheduled starts and ends that are due, and the next steps of ramps."""
+    return _answer("processed", run_task(TIMETABLE, now=timezone.now()))
+
+
+def run_verification() -> Answer:
+    """Count everything anew from all facts, for the oldest slot that is owed."""
+    return _answer("processed", run_task(VERIFICATION, now=timezone.now()))
+
+
+def run_retention() -> Answer:
+    """Let the facts go that have had their time, for the oldest slot that is owed."""
+    return _answer("processed", run_task(RETENTION, now=timezone.now()))
+
+
 def sweep_owed_slots() -> Answer:
     """Work every slot that nobody worked in time."""
     return {"worked": [result.job for result in run_owed(now=timezone.now()) if not result.is_skipped]}
@@ -54,6 +72,9 @@ FUNCTIONS: dict[str, Callable[..., Answer]] = {
     AGGREGATION: run_aggregation,
     GUARDRAILS: run_guardrail_evaluation,
     BACKFILL: run_backfill,
+    RETENTION: run_retention,
+    TIMETABLE: run_timetable,
+    VERIFICATION: run_verification,
     SWEEP: sweep_owed_slots,
 }
 TASKS = {name: shared_task(name=name)(function) for name, function in FUNCTIONS.items()}

@@ -5,7 +5,8 @@ Stands below `intake`. The raw id is known only while a request is handled; noth
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from hashlib import blake2b
 from uuid import UUID
 
@@ -22,17 +23,32 @@ def digest_unit(unit_id: str) -> UUID:
     Raises:
         UnicodeEncodeError: the id holds a lone surrogate.
     """
-    return _digest(unit_id, _keys(tuple(settings.UNIT_ID_HASH_KEY))[0])
+    return UUID(bytes=digest_bytes(unit_id))
+
+
+def digest_bytes(unit_id: str) -> bytes:
+    """Return the 16 bytes of `digest_unit`, a third of its cost.
+
+    Raises:
+        UnicodeEncodeError: the id holds a lone surrogate.
+    """
+    return _digest(unit_id, _hashes(tuple(settings.UNIT_ID_HASH_KEY))[0])
+
+
+def digester() -> Callable[[str], bytes]:
+    """Return `digest_bytes` with the newest key at hand, for many units in a row."""
+    return partial(_digest, keyed=_hashes(tuple(settings.UNIT_ID_HASH_KEY))[0])
 
 
 def digests_of_unit(unit_id: str) -> tuple[UUID, ...]:
     """Return the digests under every key, newest first: where rows of a unit may be found or erased."""
-    return tuple(_digest(unit_id, key) for key in _keys(tuple(settings.UNIT_ID_HASH_KEY)))
+    return tuple(UUID(bytes=_digest(unit_id, keyed)) for keyed in _hashes(tuple(settings.UNIT_ID_HASH_KEY)))
 
 
 @lru_cache(maxsize=8)
-def _keys(texts: tuple[str, ...]) -> tuple[bytes, ...]:
-    return tuple(_short(text.encode()) for text in texts)
+def _hashes(texts: tuple[str, ...]) -> tuple[blake2b, ...]:
+    # Keyed once and copied for each unit: the key takes a block of its own.
+    return tuple(blake2b(digest_size=DIGEST_BYTES, key=_short(text.encode()), person=PERSON) for text in texts)
 
 
 def _short(key: bytes) -> bytes:
@@ -40,5 +56,7 @@ def _short(key: bytes) -> bytes:
     return key if len(key) <= LONGEST_KEY_BYTES else blake2b(key).digest()
 
 
-def _digest(unit_id: str, key: bytes) -> UUID:
-    return UUID(bytes=blake2b(unit_id.encode(), digest_size=DIGEST_BYTES, key=key, person=PERSON).digest())
+def _digest(unit_id: str, keyed: blake2b) -> bytes:
+    own = keyed.copy()
+    own.update(unit_id.encode())
+    return own.digest()

@@ -8,6 +8,7 @@ from datetime import datetime
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.fields.json import KT
 from uuid_utils.compat import uuid7
 
 
@@ -59,7 +60,10 @@ class Alert(models.Model):
     class Meta:
         db_table = "notifications_alerts"
         ordering = ["-created_at", "-id"]
-        indexes = [models.Index(fields=["-created_at"], name="alert_newest")]
+        indexes = [
+            models.Index(fields=["-created_at"], name="alert_newest"),
+            models.Index(KT("facts__data__experiment"), F("created_at").desc(), name="alert_experiment"),
+        ]
         constraints = [
             models.CheckConstraint(condition=Q(severity__in=Severity.values), name="alert_severity_known"),
             models.CheckConstraint(

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from django.contrib.admin import ModelAdmin, StackedInline, TabularInline, action, display
+    from django.core.paginator import Paginator as UncountedPaginator
 else:
     from unfold import admin as theme
     from unfold.decorators import action, display
+    from unfold.paginator import InfinitePaginator as UncountedPaginator
 
     class _Parametrized:
         """Lets `ModelAdmin[Model]` stand in code: the parameter is for type checkers only."""
@@ -26,4 +28,4 @@ else:
         """Django's tabular inline in the theme's dress."""
 
 
-__all__ = ["ModelAdmin", "StackedInline", "TabularInline", "action", "display"]
+__all__ = ["ModelAdmin", "StackedInline", "TabularInline", "UncountedPaginator", "action", "display"]

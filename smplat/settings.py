@@ -185,7 +185,7 @@ ADMIN_CONTENT_SECURITY = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF,
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
-# The zone whose midnight ends a shop's business day in reports.
+# The shop's clock: starts and ends are planned by it, and its midnight ends a business day in reports.
 CATALOG_SHOP_TIME_ZONE = env.str("CATALOG_SHOP_TIME_ZONE", default="UTC")
 
 # --- Static files -------------------------------------------------------------------------------------------------
@@ -252,6 +252,18 @@ STOREFRONT_STALE_SECONDS = env.int("STOREFRONT_STALE_SECONDS", default=600)
 STOREFRONT_ALLOWED_ORIGINS = env.list("STOREFRONT_ALLOWED_ORIGINS", default=[])
 # Decisions and payloads one key may ask of one process in a minute; 0 for no limit.
 STOREFRONT_RATE_LIMIT = env.int("STOREFRONT_RATE_LIMIT", default=60_000)
+# Unit ids of the staff's own browsers and accounts: their exposures and orders are kept and never counted.
+TELEMETRY_STAFF_UNITS = env.list("TELEMETRY_STAFF_UNITS", default=[])
+# Words that tell a bot by its User-Agent, besides the well-known ones.
+TELEMETRY_BOT_WORDS = env.list("TELEMETRY_BOT_WORDS", default=[])
+# Beginnings of order references that are tests: kept and never counted.
+TELEMETRY_TEST_ORDER_PREFIXES = env.list("TELEMETRY_TEST_ORDER_PREFIXES", default=["TEST-"])
+# Payments that make an order a test, as orders name them.
+TELEMETRY_TEST_PAYMENTS = env.list("TELEMETRY_TEST_PAYMENTS", default=["test"])
+# Minutes without exposure before silence is suspected at all; more where events come in batches.
+TELEMETRY_SILENCE_MINUTES = env.int("TELEMETRY_SILENCE_MINUTES", default=15)
+# Hours the aggregated numbers of an experiment may be old before its verdicts wait.
+TELEMETRY_STALE_HOURS = env.int("TELEMETRY_STALE_HOURS", default=3)
 # What a second running experiment on one slot does at publish: warn or block.
 EXPERIMENT_OVERLAP = env.str("EXPERIMENT_OVERLAP", default="warn")
 # Whether changing calls of the API must carry If-Match (428 otherwise).
@@ -264,6 +276,10 @@ CATALOG_JOB_SCHEDULE_PATH = BASE_DIR / env.str("CATALOG_JOB_SCHEDULE_PATH", defa
 BUNDLE_ACCEPTANCE_AGGREGATION_ENABLED = env.bool("BUNDLE_ACCEPTANCE_AGGREGATION_ENABLED", default=False)
 # Whether the guardrail job, or its interval loop, acts.
 BUNDLE_EXPERIMENT_GUARDRAIL_WORKER_ENABLED = env.bool("BUNDLE_EXPERIMENT_GUARDRAIL_WORKER_ENABLED", default=False)
+# Days that exposures are kept after their phase closed, at least until windows and refunds are complete; 0 for good.
+TELEMETRY_EXPOSURE_RETENTION_DAYS = env.int("TELEMETRY_EXPOSURE_RETENTION_DAYS", default=90)
+# Days that orders are kept after they were placed, longer where a phase still counts them; 0 for good.
+TELEMETRY_ORDER_RETENTION_DAYS = env.int("TELEMETRY_ORDER_RETENTION_DAYS", default=396)
 # Seconds between two rounds of `run_guardrail_worker`, the loop for a site without scheduler.
 BUNDLE_EXPERIMENT_GUARDRAIL_INTERVAL_SECONDS = env.int("BUNDLE_EXPERIMENT_GUARDRAIL_INTERVAL_SECONDS", default=900)
 
@@ -285,11 +301,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "ExperimentStatusEnum": "catalog_experiments.models.ExperimentStatus",
         "OrderStatusEnum": "catalog_experiments.models.OrderStatus",
+        "ReactionEnum": "catalog_experiments.api.serializers.ramps.REACTIONS",
     },
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "storefront.openapi.add_decisions",
-    ],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "storefront.openapi.add_decisions"],
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PUBLIC": True,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -323,9 +337,9 @@ CELERY_TASK_CREATE_MISSING_QUEUES = False
 CELERY_TASK_ROUTES = [
     [
         ("catalog_experiments.tasks.run_guardrail_*", {"queue": "control"}),
+        ("catalog_experiments.tasks.run_timetable", {"queue": "control"}),
         ("notifications.tasks.*", {"queue": "control"}),
         ("storefront.tasks.*", {"queue": "control"}),
-        ("catalog_experiments.tasks.*", {"queue": "bulk"}),
     ]
 ]
 CELERY_TASK_SERIALIZER = "json"

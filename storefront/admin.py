@@ -1,9 +1,12 @@
 """Products to edit, orders to read."""
 
 from django.contrib import admin
+from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import timezone
 
 from smplat.admin_theme import ModelAdmin
+from storefront import stock
 from storefront.models import Product, ShopOrder
 
 
@@ -15,6 +18,11 @@ class ProductAdmin(ModelAdmin[Product]):
     list_filter = ["category", "stock_state"]
     search_fields = ["name", "slug", "tagline"]
     ordering = ["position", "name"]
+
+    def save_model(self, request: HttpRequest, obj: Product, form: "ModelForm[Product]", change: bool) -> None:
+        """Save, and let every bundle with this product know of its stock."""
+        super().save_model(request, obj, form, change)
+        stock.pass_on(obj.slug, actor=f"user:{request.user.get_username()}", now=timezone.now())
 
 
 @admin.register(ShopOrder)

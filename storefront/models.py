@@ -127,8 +127,8 @@ class ShopOrderQuerySet(models.QuerySet["ShopOrder"]):
     """Questions about many orders."""
 
     def unreported(self) -> "ShopOrderQuerySet":
-        """Keep the orders that telemetry has not heard of and should."""
-        return self.filter(reported_at__isnull=True, is_internal=False)
+        """Keep the orders that telemetry has not heard of."""
+        return self.filter(reported_at__isnull=True)
 
     def unreported_before(self, moment: dt.datetime) -> "ShopOrderQuerySet":
         """Keep those of them placed before `moment`."""
@@ -140,7 +140,8 @@ class ShopOrder(models.Model):
 
     `lines` is what was bought, `{slug, name, quantity, price_minor, cost_minor}` per piece; `offers` the offers
     taken, as on the basket lines, once per bundle. `reported_at` is null until telemetry has the order: it commits
-    first and is reported afterwards, again and again until that succeeds. Orders of staff are internal and stay out.
+    first and is reported afterwards, again and again until that succeeds. Orders of staff and of machines are internal:
+    telemetry keeps them and never counts them.
     """
 
     id = models.UUIDField(primary_key=True, default=time_ordered_id, editable=False)
@@ -153,7 +154,7 @@ class ShopOrder(models.Model):
     lines = models.JSONField(default=list)
     offers = models.JSONField(default=list, blank=True)
     delivery = models.JSONField(default=dict, blank=True, help_text="Name, email and address for this order.")
-    is_internal = models.BooleanField(default=False, help_text="Placed by staff: never counted.")
+    is_internal = models.BooleanField(default=False, help_text="Placed by staff or a machine: never counted.")
     reported_at = models.DateTimeField(null=True, blank=True)
     report_error = models.TextField(blank=True)
 
@@ -165,7 +166,7 @@ class ShopOrder(models.Model):
         indexes = [
             models.Index(
                 fields=["placed_at"],
-                condition=models.Q(reported_at__isnull=True, is_internal=False),
+                condition=models.Q(reported_at__isnull=True),
                 name="shop_order_unreported",
             )
         ]

@@ -167,7 +167,7 @@ def place_order(
     order = ShopOrder.objects.create(
         reference=_reference(),
         visitor_id=visitor_id,
-        unit_id="" if is_internal else visitor_id,
+        unit_id=visitor_id,
         placed_at=now,
         currency=bought.currency,
         total_minor=bought.total_minor,
@@ -217,9 +217,10 @@ def _order_lines(priced: PricedLine) -> list[dict[str, Any]]:
 def report(orders: Sequence[ShopOrder], *, now: dt.datetime) -> ReportResult:
     """Tell telemetry of orders and mark those it took. Never raises; what fails stays unreported.
 
-    An order that telemetry refuses for good is marked too, with its reason: asking again would not help.
+    An order that telemetry refuses for good is marked too, with its reason: asking again would not help. Orders of
+    staff are told as such: telemetry keeps them and never counts them.
     """
-    due = [order for order in orders if order.reported_at is None and not order.is_internal]
+    due = [order for order in orders if order.reported_at is None]
     if not due:
         return ReportResult(0, 0)
     try:
@@ -263,6 +264,7 @@ def _event(order: ShopOrder) -> intake.OrderEvent:
         ),
         accepted_bundles=tuple(dict.fromkeys(offer["bundle"] for offer in order.offers)),
         offers=tuple(_offer_taken(offer) for offer in order.offers if "experiment" in offer),
+        traffic="staff" if order.is_internal else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 from typing import Any
 
@@ -18,12 +19,14 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from catalog_experiments import intake
+from catalog_experiments.publication.probe_visits import ANSWER_HEADER, REQUEST_HEADER, is_probe
 from storefront import decisions, offers, overlay, shelf, shop
 from storefront.decisions import Decision
+from storefront.document import reader
 from storefront.forms import DeliveryForm, LineForm
 from storefront.models import Product
 from storefront.responses import ShopPage, ShopRedirect
-from storefront.visitors import Visitor, is_prefetch, remember, visitor_of
+from storefront.visitors import Visitor, bot_unit, is_prefetch, remember, visitor_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,8 +64,10 @@ def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "is_forced_visit": access is not None and not access.may_inspect,
     }
     page = _page(request, visitor, "product", context)
-    if access is None and request.method == "GET" and not is_prefetch(request):
-        page.exposure = _exposure(decision, visitor, now)
+    if is_probe(request.headers.get(REQUEST_HEADER)):
+        page[ANSWER_HEADER] = _told(decision)
+    elif request.method == "GET" and not is_prefetch(request):
+        page.exposure = _exposure(request, product, decision, visitor, now, is_staff=access is not None)
     return page
 
 
@@ -176,18 +181,40 @@ def _basket_pieces(visitor: Visitor) -> int:
         return 0
 
 
-def _exposure(decision: Decision | None, visitor: Visitor, now: dt.datetime) -> intake.ExposureEvent | None:
+def _exposure(
+    request: HttpRequest,
+    product: Product,
+    shown: Decision | None,
+    visitor: Visitor,
+    now: dt.datetime,
+    *,
+    is_staff: bool,
+) -> intake.ExposureEvent | None:
     # By the decision alone, before anything of the offer is looked at: what a broken variant shows counts as well.
-    if decision is None or not (decision.is_enrolled or decision.is_holdout):
+    # Bots and staff are told with the variant that would have been theirs, so that it is known how many were left out.
+    traffic = "bot" if visitor.is_bot else "staff" if is_staff else None
+    unit_id = bot_unit(request) if visitor.is_bot else visitor.id
+    is_forced = shown is not None and shown.reason == "TARGETING_MATCH"
+    decision = decisions.decide(unit_id, visitor.context, product_slug=product.slug) if traffic else shown
+    if is_forced or decision is None or not (decision.is_enrolled or decision.is_holdout):
         return None
     return intake.ExposureEvent(
         experiment=decision.experiment,
-        unit_id=visitor.id,
+        unit_id=unit_id,
         variant_key=decision.variant_key,
         exposed_at=now,
         phase=decision.phase,
         is_holdout=decision.is_holdout,
+        traffic=traffic,
     )
+
+
+def _told(decision: Decision | None) -> str:
+    """Say to the system's own visit what the page shows, and from which document."""
+    held = reader().last_seen()
+    version = decision.document_version if decision else held.version if held else 0
+    experiment, variant = (decision.experiment, decision.variant_key) if decision else ("", "")
+    return json.dumps({"experiment": experiment, "variant": variant, "document": version})
 
 
 def _overlay(

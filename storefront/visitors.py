@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import secrets
 from collections.abc import Mapping
@@ -10,14 +11,11 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
+from catalog_experiments import intake
+
 COOKIE = "visitor"
 COOKIE_SECONDS = 400 * 24 * 3600  # the longest browsers keep a cookie
 VALID_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
-BOTS = re.compile(
-    r"bot\b|bot/|crawl|spider|slurp|preview|headless-?check|monitor|uptime|pingdom|lighthouse|facebookexternalhit"
-    r"|curl/|wget/|python-requests|go-http-client|libwww",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ def visitor_of(request: HttpRequest) -> Visitor:
     return Visitor(
         id=known if is_known else secrets.token_urlsafe(18),
         is_new=not is_known,
-        is_bot=is_bot(request.headers.get("User-Agent", "")),
+        is_bot=intake.is_bot(request.headers.get("User-Agent", ""), tuple(settings.TELEMETRY_BOT_WORDS)),
         context=_context(request),
     )
 
@@ -55,13 +53,10 @@ def remember(response: HttpResponseBase, visitor: Visitor) -> None:
         )
 
 
-def is_bot(user_agent: str) -> bool:
-    """Say whether a browser's name is that of a machine; no name at all counts as one.
-
-    >>> is_bot("Mozilla/5.0 (compatible; Googlebot/2.1)"), is_bot("Mozilla/5.0 (X11; Linux) Firefox/140.0")
-    (True, False)
-    """
-    return not user_agent or BOTS.search(user_agent) is not None
+def bot_unit(request: HttpRequest) -> str:
+    """Return the unit id under which a bot is known: one per name of a machine, however often it comes."""
+    name = request.headers.get("User-Agent", "").encode(errors="replace")
+    return f"bot-{hashlib.blake2b(name, digest_size=12).hexdigest()}"
 
 
 def is_prefetch(request: HttpRequest) -> bool:

@@ -39,8 +39,9 @@ class BoundRow:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The chance of a false pause that a phase may spend, and how it is shared out, in sentences."""
+    """The chance of a false pause that a phase may spend, and how it is shared out: in a line, and in sentences."""
 
+    line: str
     promise: str
     shares: str
 
@@ -57,8 +58,10 @@ def within_text(bound: Mapping[str, Any]) -> str:
         return ""
     if bound["bound"] == _DROP:
         return f"the contrast with control is at most {100 * limit:+.2f} points"
-    side = "at least" if bound["bound"] == "max_acceptance_rate" else "at most"
-    return f"the true rate is {side} {rate_text(limit)}"
+    side, says_nothing = (
+        ("at least", limit <= 0) if bound["bound"] == "max_acceptance_rate" else ("at most", limit >= 1)
+    )
+    return "" if says_nothing else f"the true rate is {side} {rate_text(limit)}"
 
 
 def budget_of(experiment: Experiment, verdicts: Verdicts) -> Budget | None:
@@ -69,7 +72,8 @@ def budget_of(experiment: Experiment, verdicts: Verdicts) -> Budget | None:
         return None
     if phase.bounds.get("pause_rule") == "persistent":
         reason = phase.bounds.get("pause_rule_reason") or "none was given"
-        return Budget("Misses in a row pause: this rule stands outside every stated error.", f"Reason: {reason}.")
+        promise = "Misses in a row pause: this rule stands outside every stated error."
+        return Budget(f"Phase {phase.number}, without a stated error", promise, f"Reason: {reason}.")
     tests = max(1, sum(not variant["is_control"] for variant in phase.variants))
     share = phase.alpha / (tests * len(bounds))
     over_all = min(1.0, phase.number * phase.alpha)
@@ -77,7 +81,8 @@ def budget_of(experiment: Experiment, verdicts: Verdicts) -> Budget | None:
         f"Phase {phase.number}: a healthy experiment is paused with a chance of at most {_percent(phase.alpha)}; "
         f"over all phases so far at most {_percent(over_all)}. {CLAIM}"
     )
-    return Budget(promise, " ".join(_shares(tests, len(bounds), share, verdicts)))
+    line = f"Phase {phase.number}: false pauses at most {_percent(phase.alpha)}, over all phases {_percent(over_all)}"
+    return Budget(line, promise, " ".join(_shares(tests, len(bounds), share, verdicts)))
 
 
 def _shares(tests: int, bounds: int, share: float, verdicts: Verdicts) -> Iterator[str]:

@@ -6,14 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from catalog_experiments.admin.bounds import LARGEST_LOG, BoundRow, Budget, bound_rows, budget_of, within_text
 from catalog_experiments.admin.charts import Forest, Meter, Sparkline, evidence_meter, forest, sparkline
+from catalog_experiments.admin.confirmations import Sighting
 from catalog_experiments.admin.reasons import ACCEPTANCE_BOUNDS, next_step, reason_for
 from catalog_experiments.admin.states import State, state_of, verdict_state
+from catalog_experiments.admin.timing import timing_sentences
+from catalog_experiments.admin.trust import all_units, left_out_text
 from catalog_experiments.analysis import Report, VariantReport
 from catalog_experiments.enforcement import verdicts_now
 from catalog_experiments.guardrails import GuardrailConfigError, from_record, gravest, to_record
 from catalog_experiments.models import Experiment, GuardrailEvaluation
 from catalog_experiments.phrasing import range_text, times_text
+from catalog_experiments.ramping import Samples
 
 Verdicts = Mapping[str, Mapping[str, Any]]
 DailyAcceptance = Mapping[str, Sequence[tuple[dt.date, int, int]]]
@@ -45,6 +50,7 @@ class EvidenceGauge:
     label: str
     value: str
     limit: str
+    within: str
     meter: Meter
 
 
@@ -64,6 +70,11 @@ class Card:
     phase_number: int | None
     computed_at: dt.datetime | None
     evaluation: GuardrailEvaluation | None
+    bounds: tuple[BoundRow, ...] = ()
+    budget: Budget | None = None
+    sighting: Sighting | None = None
+    timing: tuple[str, ...] = ()
+    left_out: str = ""
 
 
 def build_card(
@@ -71,10 +82,15 @@ def build_card(
     report: Report | None,
     evaluation: GuardrailEvaluation | None,
     daily: DailyAcceptance,
+    sighting: Sighting | None,
     *,
+    samples: Samples,
     now: dt.datetime,
 ) -> Card:
-    """Turn an experiment, its report (None for a draft) and its newest evaluation into a card."""
+    """Turn an experiment, its report (None for a draft) and its newest evaluation into a card.
+
+    `samples` are the units of each variant since a climbing ramp's present step began.
+    """
     verdicts = verdicts_of(experiment, evaluation, now=now)
     state = state_of(experiment, evaluation.verdict if evaluation else gravest_verdict(verdicts))
     limit = experiment.guardrail_config.get("min_acceptance_rate")
@@ -91,6 +107,11 @@ def build_card(
         phase_number=report.phase_number if report else None,
         computed_at=report.watermark_at if report else None,
         evaluation=evaluation,
+        bounds=bound_rows(verdicts),
+        budget=budget_of(experiment, verdicts),
+        sighting=sighting,
+        timing=timing_sentences(experiment, verdicts, samples, now=now),
+        left_out=left_out_text(all_units(report)) if report else "",
     )
 
 
@@ -143,7 +164,7 @@ def _draft_row(key: str, name: str, bundle_slug: str | None, is_control: bool) -
 
 
 def _row(variant: VariantReport, verdict: Mapping[str, Any] | None) -> VariantRow:
-    note = range_text(variant.lift_interval) or variant.lift_reason
+    note = range_text(variant.lift_interval) or (variant.lift_reason if variant.sample_size else "")
     return VariantRow(
         key=variant.key,
         name=variant.name,
@@ -181,8 +202,9 @@ def _gauge(verdicts: Verdicts) -> EvidenceGauge | None:
     side = "at most" if bound["bound"] == "max_acceptance_rate" else "at least"
     return EvidenceGauge(
         label=f"Guardrail: {side} {100 * bound['threshold']:g} %",
-        value=times_text(math.exp(min(bound["log_e"], 50.0))),
+        value=times_text(math.exp(min(bound["log_e"], LARGEST_LOG))),
         limit=times_text(bound["pause_line"]),
+        within=within_text(bound),
         meter=evidence_meter(bound["log_e"], bound["pause_line"]),
     )
 

@@ -12,7 +12,8 @@ _EVIDENCE_DECADES = 2.0
 class Forest:
     """One lift and its interval on the shared axis from -40 % to +40 %; positions in per cent of the width.
 
-    `point` is None where only an interval is known; `leaves_left` and `leaves_right` ask for an arrow.
+    `point` is None where only an interval is known or the lift is off the axis; `leaves_left` and `leaves_right` ask
+    for an arrow.
     """
 
     left: float
@@ -30,7 +31,7 @@ def forest(lift: float | None, interval: tuple[float, float] | None) -> Forest |
     return Forest(
         left=_lift_position(low),
         right=_lift_position(high),
-        point=None if lift is None else _lift_position(lift),
+        point=None if lift is None or abs(lift) > LIFT_AXIS else _lift_position(lift),
         leaves_left=low < -LIFT_AXIS,
         leaves_right=high > LIFT_AXIS,
     )

@@ -34,7 +34,7 @@ def sighting_of(row: LiveConfirmation) -> Sighting:
     """Put one promise into words; times are UTC."""
     served = _SERVED.get(ExperimentStatus(row.status), "Change")
     if row.confirmed_at is not None and row.delay is not None:
-        after = f"{max(1, round(row.delay.total_seconds()))} s after"
+        after = f"after {max(1, round(row.delay.total_seconds()))} s"
         return Sighting("tick", "ok", f"{served} confirmed at {_clock(row.confirmed_at)}, {after}")
     if row.problem:
         return Sighting("triangle", "bad", f"{served} not confirmed since {_clock(row.promised_at)}: {row.problem}")

@@ -1,10 +1,15 @@
 """The merchandisers' landing page and the page of one experiment, and the addresses of the whole control center."""
 
+import datetime as dt
+
+from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils import timezone
 
+from catalog_experiments.admin.backtest import backtest_page
 from catalog_experiments.admin.cards import build_card
+from catalog_experiments.admin.confirmations import newest_sightings
 from catalog_experiments.admin.drafts import clone_page, edit_page, new_page
 from catalog_experiments.admin.force_links import force_links
 from catalog_experiments.admin.overview import (
@@ -18,12 +23,20 @@ from catalog_experiments.admin.overview import (
     views,
 )
 from catalog_experiments.admin.pages import page, requires, service_for, show
-from catalog_experiments.admin.results import result_rows, trust_rows
+from catalog_experiments.admin.pauses import acknowledge_pause, explained_pause
+from catalog_experiments.admin.results import main_rows, other_rows, result_rows, segment_tables
 from catalog_experiments.admin.timeline import timeline
-from catalog_experiments.admin.verbs import evaluate_now, offered_verbs, verb_page
+from catalog_experiments.admin.trust import trust_rows, unit_rows
+from catalog_experiments.admin.verbs import VERBS, evaluate_now, offered_verbs, verb_page
 from catalog_experiments.analysis import analyze
 from catalog_experiments.analysis.daily import daily_acceptance
-from catalog_experiments.models import Experiment, GuardrailEvaluation
+from catalog_experiments.enforcement import report as report_verdicts
+from catalog_experiments.guardrails import GuardrailConfigError
+from catalog_experiments.models import Experiment, GuardrailEvaluation, PauseCause, Variant
+from catalog_experiments.ramping import samples_since_step
+
+
+_VARIANTS = Prefetch("variants", queryset=Variant.objects.select_related("bundle"))
 
 
 @requires("view_experiment")
@@ -58,21 +71,38 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     report = analyze(experiment, now=now) if experiment.current_phase_id else None
     evaluation = newest_evaluations([experiment]).get(experiment.current_phase_id)
     daily = daily_acceptance([experiment]).get(experiment.pk, {})
+    sighting = newest_sightings([experiment]).get(experiment.pk)
+    samples = samples_since_step([experiment]).get(experiment.pk, {})
+    results = result_rows(report)
     return show(
         request,
         "detail.html",
         title=experiment.name,
         now=now,
-        card=build_card(experiment, report, evaluation, daily, now=now),
+        card=build_card(experiment, report, evaluation, daily, sighting, samples=samples, now=now),
         experiment=experiment,
         report=report,
-        results=result_rows(report),
+        results=main_rows(results),
+        more_results=other_rows(results),
+        segments=segment_tables(report),
         trust=trust_rows(report),
+        units=unit_rows(report),
         days=daily,
         verbs=offered_verbs(request, experiment),
+        would_no_longer_cross=_would_no_longer_cross(experiment, now),
         timeline=timeline(experiment),
         force_links=force_links(experiment),
     )
+
+
+def _would_no_longer_cross(experiment: Experiment, now: dt.datetime) -> bool:
+    """Say whether revisions since an automatic pause took its evidence away; the pause stands all the same."""
+    if experiment.pause_cause not in (PauseCause.BREACHED, PauseCause.OUTAGE):
+        return False
+    try:
+        return report_verdicts(experiment, now=now).would_no_longer_cross
+    except GuardrailConfigError:
+        return False  # unreadable guardrails are the checklist's to tell
 
 
 def find_experiment(slug: str) -> Experiment:
@@ -81,8 +111,9 @@ def find_experiment(slug: str) -> Experiment:
     Raises:
         Http404: no experiment has this slug.
     """
-    experiments = Experiment.objects.select_related("owner", "current_phase", "winner")
-    experiment = experiments.prefetch_related("variants__bundle").filter(slug=slug).first()
+    # Mostly there is no winner, and the phase comes with the report: a join costs more than a look-up by key.
+    experiments = Experiment.objects.prefetch_related("owner", "winner", _VARIANTS)
+    experiment = experiments.filter(slug=slug).first()
     if experiment is None:
         raise Http404(f"No experiment {slug!r}.")
     return experiment
@@ -125,7 +156,14 @@ control_center_urls: list[URLPattern] = [
     page(f"{_SLUG}/edit", edit_page, "control-center-edit"),
     page(f"{_SLUG}/clone", clone_page, "control-center-clone"),
     page(f"{_SLUG}/preflight", preflight, "control-center-preflight"),
+    page(f"{_SLUG}/guardrail-backtest", backtest_page, "control-center-backtest"),
     page(f"{_SLUG}/evaluate", evaluate_now, "control-center-evaluate"),
     page(rf"{_SLUG}/evaluations/(?P<sequence>\d+)", evaluation_record, "control-center-evaluation"),
-    page(rf"{_SLUG}/(?P<verb>publish|pause|resume|renew|complete|conclude|delete)", verb_page, "control-center-verb"),
+    page(rf"{_SLUG}/pauses/(?P<sequence>\d+)", explained_pause, "control-center-pause"),
+    page(rf"{_SLUG}/pauses/(?P<sequence>\d+)/acknowledge", acknowledge_pause, "control-center-pause-acknowledge"),
+    page(
+        rf"{_SLUG}/(?P<verb>{'|'.join(VERBS)})",
+        verb_page,
+        "control-center-verb",
+    ),
 ]

@@ -1,17 +1,18 @@
 """The forms of the draft page; they check what a form can, the domain checks the rest."""
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django import forms
 from django.forms.formsets import BaseFormSet, formset_factory
 
+from catalog_experiments.admin.draft_sections import AdvancedSection, ScheduleSection, ShopTimeField
+from catalog_experiments.drafting.validation import MOST_VARIANTS
 from catalog_experiments.guardrails import FieldError
 
-MOST_VARIANTS = 6
 
-
-class ExperimentForm(forms.Form):
+class ExperimentForm(ScheduleSection, AdvancedSection):
     """What an experiment is, and when it must stop; rates are asked in per cent."""
 
     lock_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
@@ -53,7 +54,11 @@ class ExperimentForm(forms.Form):
         help_text="Of conversion within 24 hours. Blank: none.",
     )
     coverage_percent = forms.FloatField(
-        label="Share of visitors, %", initial=100, min_value=0, max_value=100, help_text="The rest sees the control."
+        label="Share of visitors, %",
+        initial=100,
+        min_value=0,
+        max_value=100,
+        help_text="The rest sees the control. With a ramp, its first step counts.",
     )
     exclusion_group = forms.CharField(
         max_length=150,
@@ -77,17 +82,23 @@ class ExperimentForm(forms.Form):
         required=False,
         help_text="The first bucket that is not taken any more.",
     )
-    planned_sample_size = forms.IntegerField(
-        label="Planned sample",
-        required=False,
-        min_value=1,
-        help_text="Visitors per variant at which the result is final.",
-    )
 
-    def __init__(self, *args: Any, is_new: bool = True, **kwargs: Any) -> None:
-        """Lock the slug of an existing experiment: addresses and events name it."""
+    def __init__(self, *args: Any, is_new: bool = True, is_published: bool = False, **kwargs: Any) -> None:
+        """Lock what stays: the slug, which addresses and events name, and once published start and randomized kind."""
         super().__init__(*args, **kwargs)
         self.fields["slug"].disabled = not is_new
+        self.fields["scheduled_start_at"].disabled = self.fields["unit_kind"].disabled = is_published
+        for name, field in self.fields.items():
+            if isinstance(field, ShopTimeField):
+                field.known = self.initial.get(name)
+
+    def advanced_fields(self) -> list[forms.BoundField]:
+        """Return the fields that are folded away at first."""
+        return [self[name] for name in AdvancedSection.base_fields]
+
+    def has_advanced_errors(self) -> bool:
+        """Say whether one of them is refused, so that it must be seen."""
+        return any(field.errors for field in self.advanced_fields())
 
 
 class VariantForm(forms.Form):
@@ -129,25 +140,41 @@ _FORM_FIELDS = {
     "guardrail_config.min_acceptance_rate": "min_acceptance_percent",
     "guardrail_config.max_acceptance_rate": "max_acceptance_percent",
     "guardrail_config.max_drop_vs_control": "max_drop_percent",
+    "guardrail_config.alpha": "alpha",
+    "guardrail_config.mode": "mode",
+    "guardrail_config.pause_rule": "pause_rule",
+    "guardrail_config.pause_rule_reason": "pause_rule_reason",
+    "guardrail_config.consecutive": "consecutive",
+    "guardrail_config.drop_metric": "drop_metric",
     "coverage": "coverage_percent",
+    "owner_username": "owner",
 }
+_ROW = re.compile(r"(variants|ramp_plan)\[(\d+)\](?:\.(\w+))?")
+_ROW_KEYS = {"variants": "key", "ramp_plan": "coverage_percent"}
+"""The field by which a row counts as used."""
+
+Rows = Mapping[str, "BaseFormSet[Any]"]
+"""Formsets by the name of the domain's field."""
 
 
-def place_errors(errors: Iterable[FieldError], form: forms.Form, variants: "BaseFormSet[VariantForm] | None") -> None:
+def used_rows(rows: "BaseFormSet[Any]", name: str) -> list[Any]:
+    """Return the forms of the rows that are filled in, in order; `name` is the domain's field."""
+    return [row for row in rows.forms if row.cleaned_data.get(_ROW_KEYS[name])]
+
+
+def place_errors(errors: Iterable[FieldError], form: forms.Form, rows: Rows) -> None:
     """Put each domain error beside its form field; one without a field of its own stands above the form."""
     for error in errors:
-        if error.field.startswith("variants[") and variants is not None:
-            _place_in_row(error, form, variants)
+        found = _ROW.fullmatch(error.field)
+        if found and found[1] in rows and _place_in_row(error, used_rows(rows[found[1]], found[1]), found):
             continue
         name = _FORM_FIELDS.get(error.field, error.field)
         form.add_error(name if name in form.fields else None, error.message)
 
 
-def _place_in_row(error: FieldError, form: forms.Form, variants: "BaseFormSet[VariantForm]") -> None:
-    index_text, _, name = error.field.removeprefix("variants[").partition("].")
-    used = [row for row in variants.forms if row.cleaned_data.get("key")]
-    index = int(index_text.rstrip("]"))
-    if index < len(used) and name in used[index].fields:
-        used[index].add_error(name, error.message)
-    else:
-        form.add_error(None, error.message)
+def _place_in_row(error: FieldError, used: list[Any], found: "re.Match[str]") -> bool:
+    index, name = int(found[2]), _FORM_FIELDS.get(found[3] or "", found[3])
+    if index >= len(used) or name not in used[index].fields:
+        return False
+    used[index].add_error(name, error.message)
+    return True

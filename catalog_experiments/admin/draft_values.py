@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from catalog_experiments.admin.draft_forms import used_rows
 from catalog_experiments.assignment import BUCKETS
 from catalog_experiments.drafting.specification import ExperimentChanges, ExperimentSpec, VariantSpec
 
@@ -11,6 +12,16 @@ _RATES = {
     "max_acceptance_percent": "max_acceptance_rate",
     "max_drop_percent": "max_drop_vs_control",
 }
+_SETTINGS: Mapping[str, Any] = {
+    "alpha": 0.05,
+    "mode": "enforce",
+    "pause_rule": "evidence",
+    "pause_rule_reason": "",
+    "consecutive": 3,
+    "drop_metric": "conversion",
+}
+"""Guardrail settings that the page shows as they are, with what leaving them out means."""
+_EMPTY = ExperimentSpec(slug="", name="")
 _FIRST_ROWS: list[dict[str, Any]] = [
     {"key": "control", "name": "Control", "weight": 50, "override_payload": {}},
     {"key": "test", "name": "Test", "weight": 50, "override_payload": {}},
@@ -45,27 +56,41 @@ def initial_from(spec: ExperimentSpec, lock_version: int) -> dict[str, Any]:
         "sample_size_guardrail": spec.sample_size_guardrail,
         "coverage_percent": spec.coverage / 100,
         "planned_sample_size": spec.planned_sample_size,
+        "stop_at_planned_sample": spec.stop_at_planned_sample,
+        "scheduled_start_at": spec.scheduled_start_at,
+        "scheduled_end_at": spec.scheduled_end_at,
+        "owner": spec.owner_username or "",
+        "primary_metric": spec.primary_metric,
+        "unit_kind": spec.unit_kind,
+        "attribution_window_days": spec.attribution_window_days,
+        "targeting": dict(spec.targeting),
         "exclusion_group": spec.exclusion_group or "",
         "exclusion_start": spec.exclusion_start,
         "exclusion_end": spec.exclusion_end,
         "other_guardrails": {
             name: value for name, value in spec.guardrail_config.items() if name not in _RATES.values()
         },
+        **{name: spec.guardrail_config.get(name, usual) for name, usual in _SETTINGS.items()},
         **rates,
     }
 
 
-def spec_from(form: Any, variants: Any) -> ExperimentSpec:
+def ramp_initials(spec: ExperimentSpec | None) -> list[dict[str, Any]]:
+    """Return the first values of the ramp's rows, coverage in per cent; none without a ramp."""
+    return [{**step, "coverage_percent": step["coverage"] / 100} for step in (spec.ramp_plan if spec else [])]
+
+
+def spec_from(form: Any, variants: Any, ramp_plan: Any) -> ExperimentSpec:
     """Return the specification a valid new-draft page asks for."""
-    return ExperimentSpec(slug=form.cleaned_data["slug"], **_values(form, variants, {}))
+    return ExperimentSpec(slug=form.cleaned_data["slug"], **_values(form, variants, ramp_plan, {}))
 
 
-def changes_from(form: Any, variants: Any) -> ExperimentChanges:
+def changes_from(form: Any, variants: Any, ramp_plan: Any) -> ExperimentChanges:
     """Return the edit a valid edit page asks for; guardrail settings the page does not show are kept."""
-    return ExperimentChanges(**_values(form, variants, form.initial.get("other_guardrails", {})))
+    return ExperimentChanges(**_values(form, variants, ramp_plan, form.initial.get("other_guardrails", {})))
 
 
-def _values(form: Any, variants: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
+def _values(form: Any, variants: Any, ramp_plan: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
     cleaned = form.cleaned_data
     bounds = {name: _rate(cleaned[field]) for field, name in _RATES.items() if cleaned[field] is not None}
     return {
@@ -76,9 +101,44 @@ def _values(form: Any, variants: Any, kept: Mapping[str, Any]) -> dict[str, Any]
         "coverage": round(100 * cleaned["coverage_percent"]),
         "planned_sample_size": cleaned["planned_sample_size"],
         **_exclusion(cleaned),
-        "guardrail_config": {**kept, **bounds},
+        "stop_at_planned_sample": cleaned["stop_at_planned_sample"],
+        "scheduled_start_at": cleaned["scheduled_start_at"],
+        "scheduled_end_at": cleaned["scheduled_end_at"],
+        "ramp_plan": _ramp(ramp_plan),
+        "owner_username": cleaned["owner"] or None,
+        "primary_metric": cleaned["primary_metric"],
+        "unit_kind": cleaned["unit_kind"] or form.initial.get("unit_kind") or _EMPTY.unit_kind,
+        "attribution_window_days": cleaned["attribution_window_days"] or _EMPTY.attribution_window_days,
+        "targeting": cleaned["targeting"],
+        "guardrail_config": {**_unshown(kept), **_settings(cleaned, kept), **bounds},
         "variants": tuple(_variants(variants)),
     }
+
+
+def _unshown(kept: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in kept.items() if name not in _SETTINGS}
+
+
+def _settings(cleaned: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
+    # A value that means the same as leaving it out is not written, unless it stands there already.
+    asked = {name: cleaned[name] for name in _SETTINGS}
+    # Only a program leaves a choice out of what it posts; then what is stored stays.
+    choices = ("mode", "pause_rule", "drop_metric")
+    asked |= {name: kept.get(name, _SETTINGS[name]) for name in choices if not asked[name]}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in given.items() if name in kept or value != _SETTINGS[name]}
+
+
+def _ramp(ramp_plan: Any) -> list[dict[str, Any]]:
+    rows = [row.cleaned_data for row in used_rows(ramp_plan, "ramp_plan")]
+    names = ("minimum_hours", "minimum_sample", "on_guardrail", "on_sample_ratio", "on_hold")
+    return [
+        {
+            "coverage": round(100 * row["coverage_percent"]),
+            **{name: row[name] for name in names if row[name] not in (None, "")},
+        }
+        for row in rows
+    ]
 
 
 def _exclusion(cleaned: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +151,7 @@ def _exclusion(cleaned: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _variants(variants: Any) -> list[VariantSpec]:
-    rows = [row.cleaned_data for row in variants.forms if row.cleaned_data.get("key")]
+    rows = [row.cleaned_data for row in used_rows(variants, "variants")]
     return [
         VariantSpec(
             key=row["key"],

@@ -46,7 +46,7 @@ def evidence_chart(path: Sequence[PathPoint], pause_line: float) -> EvidenceChar
     return EvidenceChart(
         points=" ".join(f"{x},{y}" for x, y in spots),
         decades=tuple(Tick(_times(decade), scale.y(decade)) for decade in range(scale.low, scale.high + 1)),
-        days=tuple(Tick(f"{day:%-d %b}", scale.x(day)) for day in scale.midnights()),
+        days=tuple(Tick(f"{day:%-d %b}", scale.x(day)) for day in scale.midnights()) or scale.ends(),
         line=scale.y(math.log10(pause_line)),
         last_x=spots[-1][0],
         last_y=spots[-1][1],
@@ -74,6 +74,9 @@ class _Scale:
     def y(self, decade: float) -> float:
         within = min(max(decade, self.low), self.high)
         return round(100 * (self.high - within) / (self.high - self.low), 2)
+
+    def ends(self) -> tuple[Tick, ...]:
+        return Tick(f"{self.start:%H:%M}", 0.0), Tick(f"{self.end:%H:%M}", 100.0)
 
     def midnights(self) -> list[dt.datetime]:
         first = self.start.replace(hour=0, minute=0, second=0, microsecond=0) + dt.timedelta(days=1)

@@ -3,7 +3,15 @@
 from django.contrib import admin
 
 from catalog_experiments.admin.read_only import ReadOnlyAdmin
-from catalog_experiments.models import ExperimentEvent, GuardrailEvaluation, JobLease, JobRun, ScheduleOrigin
+from catalog_experiments.models import (
+    EvaluationHead,
+    ExperimentEvent,
+    GuardrailEvaluation,
+    JobLease,
+    JobRun,
+    LiveConfirmation,
+    ScheduleOrigin,
+)
 
 
 @admin.register(GuardrailEvaluation)
@@ -12,6 +20,23 @@ class GuardrailEvaluationAdmin(ReadOnlyAdmin):
 
     list_display = ("sequence", "experiment", "evaluated_at", "verdict", "action", "rule_version")
     list_filter = ("verdict", "action")
+    search_fields = ("experiment__slug",)
+    list_select_related = ("experiment",)
+
+
+@admin.register(EvaluationHead)
+class EvaluationHeadAdmin(ReadOnlyAdmin):
+    """Where the chain of evaluations ends."""
+
+    list_display = ("sequence", "record_hash")
+
+
+@admin.register(LiveConfirmation)
+class LiveConfirmationAdmin(ReadOnlyAdmin):
+    """When the storefront was seen to serve what was published, or what was found instead."""
+
+    list_display = ("experiment", "status", "document_version", "promised_at", "confirmed_at", "looks", "problem")
+    list_filter = ("status", ("confirmed_at", admin.EmptyFieldListFilter))
     search_fields = ("experiment__slug",)
     list_select_related = ("experiment",)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db.models import Count, Q, QuerySet
 
 from catalog_experiments.admin.cards import Card, build_card
+from catalog_experiments.admin.confirmations import newest_sightings
 from catalog_experiments.analysis import analyze_many
 from catalog_experiments.analysis.daily import daily_acceptance
 from catalog_experiments.models import (
@@ -17,6 +18,7 @@ from catalog_experiments.models import (
     JobRun,
     Order,
 )
+from catalog_experiments.ramping import samples_since_step
 
 PAGE_SIZE = 60
 _ATTENTION_TONES = ("bad", "hold", "warn")
@@ -77,9 +79,17 @@ def cards(experiments: Iterable[Experiment], *, now: dt.datetime) -> tuple[Card,
     rows = list(experiments)
     reports = analyze_many([row for row in rows if row.current_phase_id], now=now)
     evaluations = newest_evaluations(rows)
-    daily = daily_acceptance(rows)
+    daily, sightings, samples = daily_acceptance(rows), newest_sightings(rows), samples_since_step(rows)
     built = [
-        build_card(row, reports.get(row.pk), evaluations.get(row.current_phase_id), daily.get(row.pk, {}), now=now)
+        build_card(
+            row,
+            reports.get(row.pk),
+            evaluations.get(row.current_phase_id),
+            daily.get(row.pk, {}),
+            sightings.get(row.pk),
+            samples=samples.get(row.pk, {}),
+            now=now,
+        )
         for row in rows
     ]
     return tuple(sorted(built, key=lambda card: card.state.rank))
@@ -104,11 +114,11 @@ def figures(shown: tuple[Card, ...], *, now: dt.datetime) -> tuple[Figure, ...]:
         drafts=Count("pk", filter=Q(status=ExperimentStatus.DRAFT)),
     )
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    orders = Order.objects.filter(placed_at__gte=midnight, placed_at__lte=now).count()
+    orders = Order.objects.filter(placed_at__gte=midnight, placed_at__lte=now, excluded_as=None).count()
     attention = [card for card in shown if needs_attention(card)]
     return (
         Figure("Needs attention", str(len(attention)), _attention_note(attention)),
-        Figure("Running", str(status["running"]), "experiments serve their offers now"),
+        Figure("Running", str(status["running"]), "serving their offers"),
         Figure("Drafts", str(status["drafts"]), "not yet shown to shoppers"),
         Figure("Orders today", f"{orders:,}", "since 00:00 UTC"),
         _aggregation_figure(now),

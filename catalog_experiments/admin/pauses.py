@@ -1,5 +1,6 @@
 """Where the links of Slack and email land: why a machine paused an experiment, and the decision that is due."""
 
+import datetime as dt
 import math
 from dataclasses import dataclass
 
@@ -18,13 +19,15 @@ from catalog_experiments.enforcement import Explanation, PathPoint, explain
 from catalog_experiments.enforcement.alert_facts import BOUND_NAMES
 from catalog_experiments.enforcement.alerts import sentence_of
 from catalog_experiments.guardrails import Verdict
-from catalog_experiments.models import GuardrailEvaluation
+from catalog_experiments.models import ExperimentStatus, GuardrailEvaluation
 from catalog_experiments.phrasing import rate_text, times_text
 from notifications import outbox
 from notifications.models import Alert
 
 _DECISIONS = ("complete", "resume")
 _MOST_EXPONENT = 50.0
+_SHORT_PATH = dt.timedelta(hours=6)
+"""A path as short as this is told step by step, a longer one by day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class PathRow:
-    """One line of the path's table: the last record of a UTC day."""
+    """One line of the path's table: the last record of a UTC day, of a short path each record."""
 
     until: str
     sample: int
@@ -66,10 +69,11 @@ def explained_pause(request: HttpRequest, slug: str, sequence: int) -> HttpRespo
         one_in=round(explanation.evidence.pause_line),
         figures=_figures(explanation),
         chart=evidence_chart(explanation.path, explanation.evidence.pause_line),
-        path=_daily(explanation.path),
+        path=_path_rows(explanation.path),
         evidence=_evidence_text(explanation.evidence.log_e),
         alert=_alert_of(record),
         sighting=newest_sightings([experiment]).get(experiment.pk),
+        is_standing=_stands(explanation),
         decisions=_decisions(request, explanation),
     )
 
@@ -105,7 +109,7 @@ def _headline(explanation: Explanation) -> str:
         "exposure_share": "The test offer reaches fewer visitors than planned",
     }[bound]
     if verdict == Verdict.OUTAGE:
-        return f"{what}: it seems to have failed outright."
+        return f"{what}, far beyond anything that chance explains."
     return f"{what}, and this is very unlikely to be chance."
 
 
@@ -128,8 +132,9 @@ def _evidence_text(log_e: float | None) -> str:
     return "sequence below 0" if log_e is None else times_text(math.exp(min(log_e, _MOST_EXPONENT)))
 
 
-def _daily(path: tuple[PathPoint, ...]) -> list[PathRow]:
-    last_of_day = {point.at.date(): point for point in path}
+def _path_rows(path: tuple[PathPoint, ...]) -> list[PathRow]:
+    is_short = path[-1].at - path[0].at < _SHORT_PATH if path else False
+    newest = {f"{point.at:%F %R}" if is_short else f"{point.at:%F}": point for point in path}
     return [
         PathRow(
             until=f"{point.at:%-d %b, %H:%M}",
@@ -138,13 +143,19 @@ def _daily(path: tuple[PathPoint, ...]) -> list[PathRow]:
             rate=rate_text(point.accepted / point.sample if point.sample else None),
             evidence=_evidence_text(point.log_e),
         )
-        for point in last_of_day.values()
+        for point in newest.values()
     ]
 
 
 def _alert_of(record: GuardrailEvaluation) -> Alert | None:
     keys = [f"{kind}:{record.experiment_id}:{record.phase.number}" for kind in ("pause", "would-pause")]
     return Alert.objects.filter(dedupe_key__in=keys).order_by("created_at").first()
+
+
+def _stands(explanation: Explanation) -> bool:
+    """Say whether the pause of the record is still what shoppers meet."""
+    experiment = explanation.record.experiment
+    return experiment.status == ExperimentStatus.PAUSED and experiment.current_phase_id == explanation.record.phase_id
 
 
 def _decisions(request: HttpRequest, explanation: Explanation) -> dict[str, Verb]:

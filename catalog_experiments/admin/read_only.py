@@ -5,7 +5,7 @@ from typing import Any
 from django.db.models import Model
 from django.http import HttpRequest
 
-from smplat.admin_theme import ModelAdmin
+from smplat.admin_theme import ModelAdmin, UncountedPaginator
 
 
 class ReadOnlyAdmin(ModelAdmin[Model]):
@@ -25,3 +25,9 @@ class ReadOnlyAdmin(ModelAdmin[Model]):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Facts leave by retention, records never."""
         return False
+
+
+class FactAdmin(ReadOnlyAdmin):
+    """List rows of which there are millions: page by page along an index, and nobody counts them."""
+
+    paginator = UncountedPaginator

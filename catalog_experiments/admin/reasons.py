@@ -14,6 +14,8 @@ from catalog_experiments.admin.states import (
     OUTAGE,
     PAUSED,
     PAUSED_BY_GUARDRAIL,
+    PAUSED_BY_RAMP,
+    PAUSED_BY_STOCK,
     WATCH,
     State,
 )
@@ -35,6 +37,8 @@ _NEXT_STEPS: Mapping[State, str] = {
     BREACHED: "look at the offer; the pause follows with the next check.",
     OUTAGE: "look at the offer; the pause follows with the next check.",
     PAUSED_BY_GUARDRAIL: "look at price and copy of the test offer, then complete it or resume with a reason.",
+    PAUSED_BY_STOCK: "restock, then resume: the same phase goes on. You are told when the stock is back.",
+    PAUSED_BY_RAMP: "find the cause, then resume it, advance the ramp by hand, or complete it.",
     PAUSED: "resume when ready, or complete it.",
     COMPLETED: "read the result; clone it to try again.",
 }
@@ -51,7 +55,7 @@ def next_step(experiment: Experiment, state: State) -> str:
 
 def reason_for(experiment: Experiment, state: State, verdicts: Verdicts) -> str:
     """Say why the experiment needs attention, or '' where a healthy card stays quiet."""
-    if state is PAUSED:
+    if state in (PAUSED, PAUSED_BY_RAMP, PAUSED_BY_STOCK):
         said = experiment.pause_reason or "No reason was given."
         return f"Paused at {experiment.paused_at:%H:%M:%S} UTC: {said} Shoppers see the control."
     if state in (HEALTHY, DRAFT, COLLECTING, COMPLETED):

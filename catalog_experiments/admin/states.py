@@ -23,6 +23,8 @@ HOLD = State("On hold", "octagon", "hold", 2)
 OUTAGE = State("Outage", "pause", "bad", 1)
 BREACHED = State("Breached", "pause", "bad", 1)
 PAUSED_BY_GUARDRAIL = State("Paused by guardrail", "pause", "bad", 0)
+PAUSED_BY_STOCK = State("Paused: out of stock", "pause", "hold", 1)
+PAUSED_BY_RAMP = State("Paused by its ramp", "pause", "warn", 2)
 PAUSED = State("Paused by a person", "pause", "mute", 6)
 DRAFT = State("Draft", "pen", "mute", 7)
 COMPLETED = State("Completed", "flag", "mute", 8)
@@ -37,6 +39,14 @@ _BY_VERDICT: Mapping[str, State] = {
 }
 
 
+_BY_CAUSE: Mapping[str, State] = {
+    PauseCause.BREACHED: PAUSED_BY_GUARDRAIL,
+    PauseCause.OUTAGE: PAUSED_BY_GUARDRAIL,
+    PauseCause.STOCK: PAUSED_BY_STOCK,
+    PauseCause.SCHEDULE: PAUSED_BY_RAMP,
+}
+
+
 def state_of(experiment: Experiment, verdict: str) -> State:
     """Return the state shown for an experiment whose gravest verdict is `verdict` ('' when none is known)."""
     match experiment.status:
@@ -45,8 +55,7 @@ def state_of(experiment: Experiment, verdict: str) -> State:
         case ExperimentStatus.COMPLETED:
             return COMPLETED
         case ExperimentStatus.PAUSED:
-            by_machine = experiment.pause_cause in (PauseCause.BREACHED, PauseCause.OUTAGE)
-            return PAUSED_BY_GUARDRAIL if by_machine else PAUSED
+            return _BY_CAUSE.get(experiment.pause_cause, PAUSED)
     return _BY_VERDICT.get(verdict, COLLECTING)
 
 

@@ -2,29 +2,37 @@
 
 from django.contrib import admin
 
-from catalog_experiments.admin.read_only import ReadOnlyAdmin
+from catalog_experiments.admin.read_only import FactAdmin, ReadOnlyAdmin
 from catalog_experiments.models import (
     AggregationCursor,
     BundleAcceptanceMetric,
+    Cohort,
+    ErasedCohort,
+    ErasedUnit,
     Exposure,
     GuardrailTally,
     Moment,
     Order,
     OrderOutcome,
+    TelemetryGap,
+    TelemetryHour,
     UnitAlias,
     VariantMetric,
 )
 
 
 @admin.register(Exposure)
-class ExposureAdmin(ReadOnlyAdmin):
-    """Who met which variant; units are keyed digests. Rows have no page of their own: no index serves their id."""
+class ExposureAdmin(FactAdmin):
+    """Who met which variant, the newest phase first; units are keyed digests.
+
+    Rows have no page of their own: no index serves their id.
+    """
 
     list_display = ("unit", "experiment", "phase", "variant_key", "exposed_at", "is_mixed", "is_fault", "is_holdout")
-    list_filter = ("is_mixed", "is_fault", "is_merged", "is_holdout")
+    list_filter = ("is_mixed", "is_fault", "is_merged", "is_holdout", "excluded_as")
     list_display_links = None
     list_select_related = ("experiment", "phase__experiment")
-    ordering = ("-recorded_at",)
+    ordering = ("-phase_id", "-exposed_at")  # as an index has them
 
 
 @admin.register(UnitAlias)
@@ -35,23 +43,59 @@ class UnitAliasAdmin(ReadOnlyAdmin):
     search_fields = ("=visitor", "=customer")
 
 
+@admin.register(ErasedUnit)
+class ErasedUnitAdmin(ReadOnlyAdmin):
+    """Who was erased and when: digests, to be looked up by nobody but whoever knows the id and the key."""
+
+    list_display = ("digest", "erased_at")
+    search_fields = ("=digest",)
+
+
+@admin.register(ErasedCohort)
+class ErasedCohortAdmin(ReadOnlyAdmin):
+    """Cohort days whose sums stand although units of theirs were erased."""
+
+    list_display = ("phase", "cohort_date", "unit_count")
+    list_select_related = ("phase__experiment",)
+
+
 @admin.register(Order)
-class OrderAdmin(ReadOnlyAdmin):
+class OrderAdmin(FactAdmin):
     """Orders as the shop reported them."""
 
     list_display = ("order_ref", "placed_at", "status", "revenue_minor", "currency", "source", "cancelled_at")
-    list_filter = ("status", "source")
+    list_filter = ("status", "excluded_as")  # to list the sources, all orders would be read
     search_fields = ("=order_ref",)
 
 
 @admin.register(OrderOutcome)
-class OrderOutcomeAdmin(ReadOnlyAdmin):
+class OrderOutcomeAdmin(FactAdmin):
     """Which bundle an order took or left."""
 
     list_display = ("order", "bundle", "accepted")
     list_filter = ("accepted",)
     search_fields = ("=order__order_ref", "=bundle__bundle_slug")
     list_select_related = ("order", "bundle")
+
+
+@admin.register(TelemetryHour)
+class TelemetryHourAdmin(ReadOnlyAdmin):
+    """What came in by the hour, and how many orders found their visitor."""
+
+    list_display = ("phase", "hour_at", "exposed_count", "order_count", "joined_count", "foreign_count")
+    search_fields = ("phase__experiment__slug",)
+    list_select_related = ("phase__experiment",)
+    ordering = ("-hour_at",)
+
+
+@admin.register(TelemetryGap)
+class TelemetryGapAdmin(ReadOnlyAdmin):
+    """When the data of a phase could not be trusted, and why."""
+
+    list_display = ("phase", "cause", "started_at", "ended_at")
+    list_filter = ("cause",)
+    search_fields = ("phase__experiment__slug",)
+    list_select_related = ("phase__experiment",)
 
 
 @admin.register(GuardrailTally)
@@ -62,6 +106,16 @@ class GuardrailTallyAdmin(ReadOnlyAdmin):
     search_fields = ("experiment__slug",)
     list_select_related = ("experiment", "phase__experiment")
     ordering = ("-outcome_hour_at",)
+
+
+@admin.register(Cohort)
+class CohortAdmin(ReadOnlyAdmin):
+    """What the units of one day did: the sums that moments are read from."""
+
+    list_display = ("phase", "cohort_date", "variant_key", "segment", "exposed", "uncut", "mixed", "faulty", "merged")
+    search_fields = ("phase__experiment__slug",)
+    list_select_related = ("phase__experiment",)
+    ordering = ("-cohort_date",)
 
 
 @admin.register(Moment)
@@ -107,6 +161,5 @@ class BundleAcceptanceMetricAdmin(ReadOnlyAdmin):
 class AggregationCursorAdmin(ReadOnlyAdmin):
     """How far each phase's facts have been counted."""
 
-    list_display = ("phase", "product", "recorded_to")
-    list_filter = ("product",)
+    list_display = ("phase", "recorded_to", "open_from")
     list_select_related = ("phase__experiment",)

@@ -2,16 +2,38 @@
 
 import datetime as dt
 import heapq
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
+from django.db.models import F, Q, QuerySet, Window
+from django.db.models.fields.json import KT
+from django.db.models.functions import Lag
 from django.urls import reverse
 
 from catalog_experiments.admin.states import verdict_state
-from catalog_experiments.models import Experiment, ExperimentEvent, GuardrailEvaluation
+from catalog_experiments.models import EvaluationAction, Experiment, ExperimentEvent, GuardrailEvaluation
 from notifications.models import Alert
 
 _LENGTH = 50
+
+_DONE: Mapping[str, str] = {
+    "create": "Created",
+    "update": "Changed",
+    "publish": "Published",
+    "pause": "Paused",
+    "resume": "Resumed",
+    "complete": "Completed",
+    "conclude": "Conclusion stated",
+    "open_phase": "New phase opened",
+    "ramp_advance": "Ramp climbed one step",
+    "ramp_finish": "Ramp finished",
+    "ramp_roll_back": "Ramp went one step back",
+    "ramp_stop": "Ramp stopped",
+    "schedule_refused": "Schedule not kept",
+}
+_TOLD_IN_FULL = ("update", "bundle")
+"""Elsewhere the verb says it all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +47,34 @@ class Moment:
 
 
 def timeline(experiment: Experiment) -> list[Moment]:
-    """Return the newest 50 events, evaluations and alerts of an experiment, newest first."""
+    """Return the newest 50 events, changed verdicts and alerts of an experiment, newest first."""
     events = (_event(event) for event in ExperimentEvent.objects.filter(experiment=experiment)[:_LENGTH])
-    records = GuardrailEvaluation.objects.filter(experiment=experiment).order_by("-sequence")[:_LENGTH]
-    evaluations = (_evaluation(experiment.slug, record) for record in records)
-    sent = Alert.objects.filter(facts__data__experiment=experiment.slug)[:_LENGTH]
+    evaluations = (_evaluation(experiment.slug, record) for record in _changed_verdicts(experiment)[:_LENGTH])
+    told_of = Alert.objects.alias(slug=KT("facts__data__experiment"))  # as the index spells it
+    sent = told_of.filter(slug=experiment.slug).order_by("-created_at")[:_LENGTH]
     merged = heapq.merge(events, evaluations, map(_alert, sent), key=lambda moment: moment.at, reverse=True)
     return list(islice(merged, _LENGTH))
 
 
 def _event(event: ExperimentEvent) -> Moment:
-    changed = ", ".join(sorted(set(event.before) | set(event.after)))
+    names = sorted(set(event.before) | set(event.after)) if event.action in _TOLD_IN_FULL else []
+    changed = ", ".join(name.replace("_", " ") for name in names)
     detail = " · ".join(part for part in (event.reason, f"changed: {changed}" if changed else "") if part)
-    return Moment(event.occurred_at, f"{event.actor} · {event.action}", detail, "")
+    done = _DONE.get(event.action, event.action.replace("_", " ").capitalize())
+    return Moment(event.occurred_at, f"{done} by {_who(event.actor)}", detail, "")
+
+
+def _who(actor: str) -> str:
+    kind, _, name = actor.partition(":")
+    return {"user": name, "key": f"API key {name}"}.get(kind, f"the system ({name.replace('_', ' ')})")
+
+
+def _changed_verdicts(experiment: Experiment) -> QuerySet[GuardrailEvaluation]:
+    """Return the records whose verdict differs from the one before: checks without news would fill the page."""
+    records = GuardrailEvaluation.objects.filter(experiment=experiment).defer("inputs", "verdicts")
+    known = records.annotate(before=Window(Lag("verdict"), order_by=F("sequence").asc()))
+    news = Q(before=None) | ~Q(before=F("verdict")) | Q(action=EvaluationAction.PAUSED)
+    return known.filter(news).order_by("-sequence")
 
 
 def _alert(alert: Alert) -> Moment:
@@ -48,4 +85,5 @@ def _alert(alert: Alert) -> Moment:
 def _evaluation(slug: str, record: GuardrailEvaluation) -> Moment:
     url = reverse("control-center-evaluation", args=[slug, record.sequence])
     word = verdict_state(record.verdict).word.lower()
-    return Moment(record.evaluated_at, f"Guardrails: {word}", f"action: {record.get_action_display().lower()}", url)
+    action = "" if record.action == EvaluationAction.NONE else record.get_action_display()
+    return Moment(record.evaluated_at, f"Guardrails: {word}", action, url)

@@ -62,7 +62,9 @@ class ResumeForm(VerbForm):
 class CompleteForm(VerbForm):
     """Completing asks for the conclusion, the shipped variant and the learnings."""
 
-    conclusion = forms.ChoiceField(choices=[choice for choice in Conclusion.choices if choice[0]])
+    conclusion = forms.ChoiceField(
+        choices=[("", "Choose what it came to"), *(choice for choice in Conclusion.choices if choice[0])]
+    )
     winner_key = forms.ChoiceField(label="Variant to ship", required=False)
     learnings = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}), max_length=5000)
 
@@ -96,6 +98,18 @@ class RenewForm(VerbForm):
     """A new phase asks why: the numbers so far end here."""
 
     reason = _reason(required=True, help_text="What was wrong with the numbers so far, and what was done about it?")
+
+
+class AdvanceRampForm(VerbForm):
+    """Taking a ramp's next step by hand asks for an optional reason."""
+
+    reason = _reason(required=False, help_text="Optional; stands in the audit trail.")
+
+
+class StopRampForm(VerbForm):
+    """Stopping a ramp asks why."""
+
+    reason = _reason(required=True, help_text="Why no further? The next person reads this.")
 
 
 class DeleteForm(VerbForm):

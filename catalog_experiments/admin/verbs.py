@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST
 from catalog_experiments.admin.differences import pending_differences
 from catalog_experiments.admin.pages import requires, service_for, show
 from catalog_experiments.admin.verb_forms import (
+    AdvanceRampForm,
     CompleteForm,
     ConcludeForm,
     DeleteForm,
@@ -20,11 +21,13 @@ from catalog_experiments.admin.verb_forms import (
     PublishForm,
     RenewForm,
     ResumeForm,
+    StopRampForm,
     VerbForm,
 )
 from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired, StaleVersion, legal_moves
-from catalog_experiments.models import Experiment, PauseCause
+from catalog_experiments.models import Experiment, PauseCause, RampState
 from catalog_experiments.preflight import Check
+from catalog_experiments.ramping import RampRefused
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +72,7 @@ VERBS: Mapping[str, Verb] = {
         "Resume",
         "publish_experiment",
         ResumeForm,
-        (
-            "Shoppers are split again within 2 seconds.",
-            "After a guardrail's pause a new phase opens and counts from zero; after a person's the phase goes on.",
-        ),
+        ("Shoppers are split again within 2 seconds.",),
         "runs again.",
     ),
     "complete": Verb(
@@ -99,6 +99,25 @@ VERBS: Mapping[str, Verb] = {
         ),
         "counts from zero in a new phase.",
     ),
+    "advance_ramp": Verb(
+        "advance_ramp",
+        "Next ramp step",
+        "publish_experiment",
+        AdvanceRampForm,
+        (
+            "More shoppers take part within 2 seconds; nobody who takes part already changes variant.",
+            "The step's hours and visitors are not waited for. From the next step on the ramp climbs by itself again.",
+        ),
+        "took its next ramp step.",
+    ),
+    "stop_ramp": Verb(
+        "stop_ramp",
+        "Stop the ramp",
+        "publish_experiment",
+        StopRampForm,
+        ("The share of visitors stays as it is; no step follows by itself.",),
+        "stays at its present share of visitors.",
+    ),
     "conclude": Verb(
         "conclude",
         "State the conclusion",
@@ -124,8 +143,14 @@ VERBS: Mapping[str, Verb] = {
 
 def offered_verbs(request: HttpRequest, experiment: Experiment) -> list[Verb]:
     """List the verbs that are legal now and that this person may use, in the order of the buttons."""
-    legal = {*legal_moves(experiment.status), *(("renew",) if experiment.is_running else ())}
+    legal = {*legal_moves(experiment.status), *(("renew", *_ramp_moves(experiment)) if experiment.is_running else ())}
     return [verb for verb in VERBS.values() if verb.name in legal and _may(request, verb)]
+
+
+def _ramp_moves(experiment: Experiment) -> tuple[str, ...]:
+    has_next = experiment.ramp_step is not None and experiment.ramp_step < len(experiment.ramp_plan)
+    is_climbing = experiment.ramp_state == RampState.CLIMBING
+    return (*(("advance_ramp",) if has_next else ()), *(("stop_ramp",) if is_climbing else ()))
 
 
 def _may(request: HttpRequest, verb: Verb) -> bool:
@@ -145,7 +170,7 @@ def verb_page(request: HttpRequest, slug: str, verb: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         try:
             _carry_out(request, chosen, experiment, form)
-        except (IllegalMove, StaleVersion, ReasonRequired, PreflightFailed) as refusal:
+        except (IllegalMove, RampRefused, StaleVersion, ReasonRequired, PreflightFailed) as refusal:
             form.add_error(None, refusal_sentence(refusal))
         else:
             messages.success(request, f"{experiment.name} {chosen.done}")
@@ -156,11 +181,25 @@ def verb_page(request: HttpRequest, slug: str, verb: str) -> HttpResponse:
         title=f"{chosen.label}: {experiment.name}",
         status=409 if form.errors else 200,
         verb=chosen,
+        effects=_effects(chosen, experiment),
         experiment=experiment,
         form=form,
         checks=_checks(request, chosen, slug),
         differences=pending_differences(experiment),
     )
+
+
+def _effects(verb: Verb, experiment: Experiment) -> tuple[str, ...]:
+    if verb.name != "resume":
+        return verb.effects
+    if experiment.pause_cause in (PauseCause.BREACHED, PauseCause.OUTAGE):
+        return (*verb.effects, "A guardrail had paused it: a new phase opens and counts from zero.")
+    if experiment.pending_changes:
+        return (
+            *verb.effects,
+            "What was saved since goes live too; changed offers open a new phase that counts from zero.",
+        )
+    return (*verb.effects, "The same phase goes on, with the numbers so far.")
 
 
 def _target(verb: str, slug: str) -> tuple[str, ...]:

@@ -147,7 +147,7 @@ def _counts_by_day(phases: Sequence[Phase]) -> dict[tuple[UUID, str, date], Vari
         return counts
     with workbench(Scope.of(phases), is_bulk=True) as bench:
         measure_all(bench)
-        bench.lay_out("counted", COUNT.format(chosen=ALL_EXPOSURES))
+        bench.lay_out("counted", COUNT.format(spans="", chosen=ALL_EXPOSURES))
         for statement, place in ((ACCEPTED_BY_DAY, 0), (EXPOSED_BY_DAY, 2)):
             for phase_id, variant_key, day, *numbers in bench.fetch(statement):
                 key = (phase_id, variant_key, day)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from catalog_experiments.aggregation.scope import COUNTS, DAY
+from catalog_experiments.aggregation.scope import COUNTS, DAY, SPANS
 from catalog_experiments.aggregation.units import (
     ALL_EXPOSURES,
     COUNTRY,
@@ -94,13 +94,18 @@ SEGMENTS_OF_EXPOSURE = (
     """CROSS JOIN LATERAL (VALUES ('') , ('device:' || device), ('country:' || country)) AS own(segment)"""
 )
 
+# `{spans}` may begin with a WITH of the spans, so that several processes count at once: a temporary table is for one.
 COUNT = f"""
 SELECT phase_id, variant_key, cohort_date, segment, {_names(COUNTED, "sum({0})::bigint AS {0}")}
 FROM (
-    SELECT span.phase_id, exposure.variant_key, {DAY} AS cohort_date, {DEVICE} AS device, {COUNTRY} AS country,
-           {", ".join(f"count(*) FILTER (WHERE {which}) AS {name}" for name, which in COUNTED.items())}
-    FROM {{chosen}}
-    WHERE {IS_SERVED}
+    SELECT phase_id, variant_key, cohort_date, device, country, {_names(COUNTED, "count(*) FILTER (WHERE {0}) AS {0}")}
+    FROM (
+        {{spans}}
+        SELECT span.phase_id, exposure.variant_key, {DAY} AS cohort_date, {DEVICE} AS device, {COUNTRY} AS country,
+               {", ".join(f"{which} AS {name}" for name, which in COUNTED.items())}
+        FROM {{chosen}}
+        WHERE {IS_SERVED}
+    ) AS seen
     GROUP BY 1, 2, 3, 4, 5
 ) AS finest
 {SEGMENTS_OF_EXPOSURE}
@@ -135,6 +140,9 @@ SELECT phase_id, variant_key, cohort_date, '', currency, {
     )
 }
 FROM paid GROUP BY 1, 2, 3, 4, 5"""
+
+# Many units make few sums, which the planner cannot foresee: it would sort the units.
+BY_HASH, AS_BEFORE = "SET LOCAL enable_sort = off", "SET LOCAL enable_sort TO DEFAULT"
 
 ARE_HUGE = """
 SELECT COALESCE(max(GREATEST(x, raw_revenue, abs(raw_revenue), abs(raw_margin), pieces)) > 3000000000, false)
@@ -187,8 +195,10 @@ OF_CLOSED_DAYS = "(SELECT measured.* FROM measured JOIN closed USING (phase_id, 
 
 def store_all(bench: Workbench) -> int:
     """Make the phases' rows anew from `measured`; return how many were not right before."""
-    bench.lay_out("counted", COUNT.format(chosen=ALL_EXPOSURES))
+    bench.lay_out("counted", COUNT.format(spans=f"WITH spans AS ({SPANS})", chosen=ALL_EXPOSURES))
+    bench.run(BY_HASH)
     bench.lay_out("summed", _sum_of(bench, "measured"))
+    bench.run(AS_BEFORE)
     bench.lay_out("fresh", f"{WITHOUT_EMPTY.format(fresh=ANEW)} AND {NOT_ERASED.format('fresh')}")
     return bench.run(STORE) + bench.run(FORGET_STALE.format(days="phases", of_day=f"AND {NOT_ERASED.format('kept')}"))
 
@@ -199,7 +209,7 @@ def store_some(bench: Workbench) -> None:
     Days in `closed` are made anew; of the others those in `recounted` are counted again, and their sums move by what
     the units in `change` add.
     """
-    bench.lay_out("counted", COUNT.format(chosen=EXPOSURES_OF_DAYS.format(days="recounted")))
+    bench.lay_out("counted", COUNT.format(spans="", chosen=EXPOSURES_OF_DAYS.format(days="recounted")))
     bench.lay_out("summed", _sum_of(bench, OF_CLOSED_DAYS))
     bench.lay_out("difference", _sum_of(bench, "change", sign="sign * "))
     anew = f"SELECT anew.* FROM ({ANEW}) AS anew JOIN closed USING (phase_id, cohort_date)"

@@ -23,8 +23,20 @@ SELECT unit, placed_at, revised_at FROM catalog_checkout_orders WHERE revised_at
 COUNT_NEWS = """
 SELECT count(*) FROM (SELECT 1 FROM catalog_checkout_orders WHERE revised_at >= %(since)s LIMIT %(most)s) AS news"""
 
-# An exposure that an earlier report moved was counted on a later day before, or on one in between.
+# Units with new orders are sought phase by phase, all in one pass over the phase's part of the key (so they are sorted):
+# a thirtieth of what it costs to look up each in each. An exposure that an earlier report moved was counted on a later
+# day before, or on one in between.
 AFFECTED = f"""
+WITH buyers AS MATERIALIZED (
+    SELECT phase.phase_id, phase.since, phase.attribution, phase.open_from, exposure.unit, exposure.exposed_at
+    FROM phases phase
+    CROSS JOIN LATERAL (
+        SELECT unit, exposed_at FROM catalog_bundle_exposures kept
+        WHERE kept.retention_month = phase.month AND kept.experiment_id = phase.experiment_id
+            AND kept.phase_id = phase.phase_id AND kept.unit = ANY(ARRAY(SELECT DISTINCT unit FROM news ORDER BY unit))
+        OFFSET 0
+    ) AS exposure
+)
 SELECT phase.phase_id, exposure.unit, exposure.exposed_at, COALESCE(exposure.moved_from_at, exposure.exposed_at)
            AS latest_at, phase.attribution, phase.open_from, true AS is_exposure_news
 FROM phases phase
@@ -32,17 +44,12 @@ JOIN catalog_bundle_exposures exposure ON exposure.phase_id = phase.phase_id AND
     AND exposure.retention_month = ANY(%(months)s) AND exposure.phase_id = ANY(%(ids)s)
     AND exposure.recorded_at >= %(since)s
 UNION ALL
-SELECT DISTINCT phase.phase_id, news.unit, exposure.exposed_at, exposure.exposed_at, phase.attribution,
-       phase.open_from, false
-FROM news
-CROSS JOIN phases phase
-CROSS JOIN LATERAL (
-    SELECT exposed_at FROM catalog_bundle_exposures kept
-    WHERE kept.retention_month = phase.month AND kept.experiment_id = phase.experiment_id
-        AND kept.phase_id = phase.phase_id AND kept.unit = news.unit OFFSET 0
-) AS exposure
-WHERE news.revised_at >= phase.since AND news.placed_at >= exposure.exposed_at - {HISTORY}
-    AND news.placed_at < exposure.exposed_at + phase.attribution"""
+SELECT DISTINCT buyer.phase_id, buyer.unit, buyer.exposed_at, buyer.exposed_at, buyer.attribution, buyer.open_from,
+       false
+FROM buyers buyer
+JOIN news ON news.unit = buyer.unit
+WHERE news.revised_at >= buyer.since AND news.placed_at >= buyer.exposed_at - {HISTORY}
+    AND news.placed_at < buyer.exposed_at + buyer.attribution"""
 
 DAY = "(exposed_at AT TIME ZONE 'UTC')::date"
 RECOUNTED = f"""

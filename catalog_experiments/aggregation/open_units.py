@@ -27,7 +27,9 @@ DELETE FROM {TABLE} kept WHERE kept.phase_id = ANY(%(ids)s) AND NOT EXISTS (
     WHERE measured.phase_id = kept.phase_id AND measured.unit = kept.unit AND measured.cohort_date >= phase.open_from
         AND ({_own("measured")}) IS NOT DISTINCT FROM ({_own("kept")}))"""
 ADD_MISSING = f"""{INSERT.format(units=f"({OPEN})")}
-WHERE NOT EXISTS (SELECT 1 FROM {TABLE} kept WHERE kept.phase_id = own.phase_id AND kept.unit = own.unit)"""
+WHERE NOT EXISTS (
+    SELECT 1 FROM {TABLE} kept
+    WHERE kept.phase_id = ANY(%(ids)s) AND kept.phase_id = own.phase_id AND kept.unit = own.unit)"""
 
 CHANGED = f"""{OPEN}
 JOIN (SELECT DISTINCT phase_id, unit FROM affected) AS own

@@ -1,3 +1,4 @@
+# ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
 """What came in by the hour: exposures of each phase, and whether orders of its product still find their visitor.
 
 What silence and a falling join rate are seen from. Only the newest hours are counted again, so that a tick reads
@@ -11,10 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import OuterRef, Subquery
 
-from catalog_experiments.aggregation.scope import Scope
+from catalog_experiments.aggregation.cursors import OVERLAP
+from catalog_experiments.aggregation.scope import MANY_PHASES, Scope, unguessed
+from catalog_experiments.aggregation.workbench import AS_BEFORE, FOR_BULK
 from catalog_experiments.intake import retention_month, served_spans
 from catalog_experiments.models import Phase, TelemetryHour
 
@@ -25,30 +28,54 @@ RECOUNTED = timedelta(hours=2)
 """Hours behind the newest that a tick counts again, for events that come late."""
 
 RECOUNTED_BY_RUNS = timedelta(hours=26)
-"""Hours behind the newest that a run over everything counts again."""
+"""Hours behind the newest that a run over everything counts again, as far as events that came since reach back."""
 
 AFTER_CLOSING = timedelta(days=1)
 
+WANTED = """
+SELECT * FROM jsonb_to_recordset(%(wanted)s::jsonb) AS span(
+    phase_id uuid, experiment_id uuid, month date, since timestamptz, until timestamptz, currency text)"""
+
+# `OFFSET 0`: else the earliest would be sought from the first fact on.
+LATE = """
+SELECT min(at) FROM (
+    SELECT exposed_at AS at FROM catalog_bundle_exposures
+    WHERE retention_month = ANY(%(months)s) AND recorded_at >= %(since)s
+    UNION ALL
+    SELECT placed_at FROM catalog_checkout_orders WHERE revised_at >= %(since)s
+    OFFSET 0
+) AS late"""
+
+EXPOSURES_OF_HOURS = """
+SELECT wanted.phase_id, date_bin('1 hour', exposure.exposed_at, 'epoch') AS hour_at
+FROM wanted
+CROSS JOIN LATERAL (
+    SELECT exposed_at FROM catalog_bundle_exposures
+    WHERE retention_month = wanted.month AND phase_id = wanted.phase_id AND excluded_as IS NULL
+        AND exposed_at >= wanted.since AND exposed_at < wanted.until OFFSET 0
+) exposure"""
+
+# From one end to the other. A WITH of its own keeps this apart from what groups it, which then expects few hours.
+IS_WANTED = unguessed("exposure.exposed_at >= wanted.since AND exposure.exposed_at < wanted.until")
+EXPOSURES_OF_WEEKS = f"""
+WITH wanted AS ({WANTED})
+SELECT wanted.phase_id, date_bin('1 hour', exposure.exposed_at, 'epoch') AS hour_at
+FROM wanted
+JOIN catalog_bundle_exposures exposure ON exposure.phase_id = wanted.phase_id
+    AND exposure.retention_month = ANY(%(months)s) AND exposure.excluded_as IS NULL AND {IS_WANTED}"""
+
+IS_RECENT = unguessed("recent.placed_at >= wanted.since AND recent.placed_at < wanted.until")
+
 # The newest hour of each phase is stored even when nothing came in: it says how far the phase was counted.
-COUNT = """
-WITH wanted AS MATERIALIZED (
-    SELECT * FROM jsonb_to_recordset(%(wanted)s::jsonb) AS span(
-        phase_id uuid, experiment_id uuid, month date, since timestamptz, until timestamptz, currency text)
-),
+CELLS = f"""
+WITH wanted AS MATERIALIZED ({WANTED}),
 offered AS MATERIALIZED (
     SELECT DISTINCT phase_id, bundle_id
     FROM jsonb_to_recordset(%(offered)s::jsonb) AS offer(phase_id uuid, bundle_id uuid)
     WHERE bundle_id IS NOT NULL
 ),
 met AS (
-    SELECT wanted.phase_id, date_trunc('hour', exposure.exposed_at, 'UTC') AS hour_at, count(*) AS exposed
-    FROM wanted
-    CROSS JOIN LATERAL (
-        SELECT exposed_at FROM catalog_bundle_exposures
-        WHERE retention_month = wanted.month AND phase_id = wanted.phase_id AND excluded_as IS NULL
-            AND exposed_at >= wanted.since AND exposed_at < wanted.until OFFSET 0
-    ) exposure
-    GROUP BY 1, 2
+    SELECT phase_id, hour_at, count(*) AS exposed FROM ({{exposures}}) AS exposure GROUP BY 1, 2
 ),
 recent AS MATERIALIZED (
     SELECT id, unit, placed_at, currency FROM catalog_checkout_orders
@@ -56,39 +83,57 @@ recent AS MATERIALIZED (
         AND status <> 'pending'
 ),
 anchored AS (
-    SELECT DISTINCT wanted.phase_id, wanted.experiment_id, wanted.month, wanted.currency AS own_currency, recent.*
+    SELECT DISTINCT recent.id, offered.phase_id
     FROM recent
-    JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = recent.id
+    {{said}}
     JOIN offered ON offered.bundle_id = outcome.bundle_id
-    JOIN wanted ON wanted.phase_id = offered.phase_id
-        AND recent.placed_at >= wanted.since AND recent.placed_at < wanted.until
 ),
 bought AS (
-    SELECT anchored.phase_id, date_trunc('hour', anchored.placed_at, 'UTC') AS hour_at, count(*) AS orders,
+    SELECT wanted.phase_id, date_bin('1 hour', recent.placed_at, 'epoch') AS hour_at, count(*) AS orders,
            count(exposure.unit) AS joined,
-           count(exposure.unit) FILTER (WHERE anchored.currency <> anchored.own_currency) AS of_others
-    FROM anchored
-    LEFT JOIN catalog_bundle_exposures exposure
-        ON exposure.retention_month = anchored.month AND exposure.experiment_id = anchored.experiment_id
-        AND exposure.phase_id = anchored.phase_id AND exposure.unit = anchored.unit
+           count(exposure.unit) FILTER (WHERE recent.currency <> wanted.currency) AS of_others
+    FROM recent
+    JOIN anchored USING (id)
+    JOIN wanted ON wanted.phase_id = anchored.phase_id AND {IS_RECENT}
+    LEFT JOIN {{joined}}
     GROUP BY 1, 2
-),
-cells AS (
-    SELECT phase_id, hour_at, COALESCE(exposed, 0) AS exposed, COALESCE(orders, 0) AS orders,
-           COALESCE(joined, 0) AS joined, COALESCE(of_others, 0) AS of_others
-    FROM met FULL JOIN bought USING (phase_id, hour_at)
-    FULL JOIN (SELECT unnest(%(phases)s) AS phase_id, %(newest)s::timestamptz AS hour_at) AS newest
-        USING (phase_id, hour_at)
 )
+SELECT phase_id, hour_at, COALESCE(exposed, 0) AS exposed, COALESCE(orders, 0) AS orders,
+       COALESCE(joined, 0) AS joined, COALESCE(of_others, 0) AS of_others
+FROM met FULL JOIN bought USING (phase_id, hour_at)
+FULL JOIN (SELECT unnest(%(phases)s) AS phase_id, %(newest)s::timestamptz AS hour_at) AS newest
+    USING (phase_id, hour_at)"""
+
+COUNT = """
 INSERT INTO catalog_bundle_experiment_telemetry_hours AS kept (
     id, phase_id, hour_at, exposed_count, order_count, joined_count, foreign_count)
-SELECT gen_random_uuid(), cells.* FROM cells ORDER BY phase_id, hour_at
+SELECT gen_random_uuid(), cells.* FROM {cells} AS cells ORDER BY phase_id, hour_at
 ON CONFLICT (phase_id, hour_at) DO UPDATE SET
     exposed_count = excluded.exposed_count, order_count = excluded.order_count,
     joined_count = excluded.joined_count, foreign_count = excluded.foreign_count
 WHERE (kept.exposed_count, kept.order_count, kept.joined_count, kept.foreign_count)
     IS DISTINCT FROM (excluded.exposed_count, excluded.order_count, excluded.joined_count, excluded.foreign_count)
 """
+
+# Of a few hours each order leads to its own rows: `OFFSET 0` keeps the look-ups behind the order they are for.
+SAID_ONE_BY_ONE = """CROSS JOIN LATERAL (
+        SELECT bundle_id FROM catalog_bundle_order_outcomes WHERE order_id = recent.id OFFSET 0
+    ) AS outcome"""
+JOINED_ONE_BY_ONE = """LATERAL (
+        SELECT unit FROM catalog_bundle_exposures kept
+        WHERE kept.retention_month = wanted.month AND kept.experiment_id = wanted.experiment_id
+            AND kept.phase_id = wanted.phase_id AND kept.unit = recent.unit OFFSET 0
+    ) AS exposure ON true"""
+HOURS = CELLS.format(exposures=EXPOSURES_OF_HOURS, said=SAID_ONE_BY_ONE, joined=JOINED_ONE_BY_ONE)
+COUNT_HOURS = COUNT.format(cells=f"({HOURS})")
+
+# By way of a table: what is only selected may be worked out by several processes at once.
+SAID_ALL = "JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = recent.id"
+JOINED_ALL = """catalog_bundle_exposures exposure ON exposure.retention_month = ANY(%(months)s)
+        AND exposure.phase_id = wanted.phase_id AND exposure.unit = recent.unit"""
+WEEKS = CELLS.format(exposures=EXPOSURES_OF_WEEKS, said=SAID_ALL, joined=JOINED_ALL)
+LAY_OUT_WEEKS = f"CREATE TEMPORARY TABLE weeks AS {WEEKS}"
+COUNT_WEEKS = f"{COUNT.format(cells='weeks')}; DROP TABLE weeks"
 
 
 def update_telemetry_hours(phases: Iterable[Phase], *, now: datetime, recounted: timedelta = RECOUNTED) -> None:
@@ -99,17 +144,22 @@ def update_telemetry_hours(phases: Iterable[Phase], *, now: datetime, recounted:
     known = [phase for phase in phases if phase.closed_at is None or phase.closed_at > now - AFTER_CLOSING]
     if not known:
         return
-    spans = [row for phase in _with_newest(known) for row in _span_rows(phase, now, recounted)]
+    newest = _with_newest(known)
+    late_from = _late_from(newest) if recounted > RECOUNTED else None
+    spans = [row for phase in newest for row in _span_rows(phase, now, recounted, late_from)]
     parameters = {
         "phases": [phase.pk for phase in known],
         "wanted": orjson.dumps(spans).decode(),
         "offered": Scope.of(known).parameters()["offered"],
+        "months": sorted({span["month"] for span in spans}),
         "first_at": min((span["since"] for span in spans), default=now),
         "last_at": now,
         "newest": _hour_of(now),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT, parameters)
+    are_many_new = sum(phase.counted_to is None for phase in newest) > MANY_PHASES
+    with transaction.atomic(), connection.cursor() as cursor:
+        for statement in (FOR_BULK, LAY_OUT_WEEKS, COUNT_WEEKS, AS_BEFORE) if are_many_new else (COUNT_HOURS,):
+            cursor.execute(statement, parameters)
 
 
 def _with_newest(phases: Sequence[Phase]) -> list[Phase]:
@@ -118,9 +168,25 @@ def _with_newest(phases: Sequence[Phase]) -> list[Phase]:
     return list(rows.annotate(counted_to=Subquery(newest)))
 
 
-def _span_rows(phase: Any, now: datetime, recounted: timedelta) -> list[dict[str, Any]]:
+def _late_from(newest: Sequence[Any]) -> datetime | None:
+    """Return when the earliest event happened of all that may have come since the phases were last counted."""
+    counted_to = [phase.counted_to for phase in newest if phase.counted_to is not None]
+    if not counted_to:
+        return None
+    months = sorted({retention_month(phase.opened_at) for phase in newest})
+    with connection.cursor() as cursor:
+        cursor.execute(LATE, {"months": months, "since": min(counted_to) - OVERLAP})
+        (late_from,) = cursor.fetchone()
+    return late_from  # type: ignore[no-any-return]  # a column is anything
+
+
+def _span_rows(phase: Any, now: datetime, recounted: timedelta, late_from: datetime | None) -> list[dict[str, Any]]:
     counted_to = phase.counted_to
-    since = max(phase.opened_at, now - HISTORY) if counted_to is None else counted_to - recounted
+    if counted_to is None:
+        since = max(phase.opened_at, now - HISTORY)
+    else:
+        newest = counted_to - min(recounted, RECOUNTED)
+        since = max(counted_to - recounted, min(newest, late_from or newest))
     return [
         {
             "phase_id": phase.pk,

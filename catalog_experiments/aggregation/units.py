@@ -110,6 +110,7 @@ VERDICTS = """
 SELECT outcome.order_id, offer.phase_id, array_agg(offer.variant_key) FILTER (WHERE outcome.accepted) AS takers
 FROM {placed} catalog_bundle_order_outcomes outcome {on}
 JOIN offered offer ON offer.bundle_id = outcome.bundle_id
+WHERE %(are_many)s OR outcome.bundle_id = ANY(%(bundles)s)
 GROUP BY 1, 2"""
 
 LINES = f"""
@@ -135,6 +136,7 @@ IS_NEAR = unguessed(
     " AND (placed.is_net OR placed.placed_at >= met.exposed_at)"
 )
 
+# `{narrow}` makes amounts four bytes wide where all of them fit: sums of eight go by way of decimals.
 MEASURED = f"""
 WITH reached AS NOT MATERIALIZED (
     SELECT met.*, placed.currency, placed.is_net, placed.revenue, placed.margin, placed.pieces, placed.placed_at,
@@ -156,20 +158,20 @@ WITH reached AS NOT MATERIALIZED (
            bool_or(NOT is_after) AS is_returning,
            bool_or(is_after AND is_revised) AS is_revised,
            bool_or(is_after AND is_net AND is_own AND margin IS NULL) AS is_uncosted,
-           COALESCE(sum(revenue) FILTER (WHERE NOT is_after AND is_own), 0)::bigint AS before,
-           COALESCE(sum(revenue) FILTER (WHERE is_after AND is_net AND is_own), 0)::bigint AS revenue,
-           COALESCE(sum(revenue) FILTER (WHERE is_after AND is_net AND is_own AND is_within_a_day), 0)::bigint
+           COALESCE(sum(revenue{{narrow}}) FILTER (WHERE NOT is_after AND is_own), 0)::bigint AS before,
+           COALESCE(sum(revenue{{narrow}}) FILTER (WHERE is_after AND is_net AND is_own), 0)::bigint AS revenue,
+           COALESCE(sum(revenue{{narrow}}) FILTER (WHERE is_after AND is_net AND is_own AND is_within_a_day), 0)::bigint
                AS day_revenue,
-           COALESCE(sum(margin) FILTER (WHERE is_after AND is_net AND is_own), 0)::bigint AS margin,
+           COALESCE(sum(margin{{narrow}}) FILTER (WHERE is_after AND is_net AND is_own), 0)::bigint AS margin,
            bool_or(is_after AND is_net) AS bought,
            bool_or(is_after AND is_net AND took) AS took,
            bool_or(is_after AND is_net AND is_within_a_day) AS day_bought,
            bool_or(is_after AND is_net AND is_within_a_day AND took) AS day_took,
            count(*) FILTER (WHERE is_after AND is_net AND is_own) AS own_orders,
            count(*) FILTER (WHERE is_after AND is_net) AS orders,
-           COALESCE(sum(pieces) FILTER (WHERE is_after AND is_net), 0)::bigint AS pieces,
-           COALESCE(sum(own_pieces) FILTER (WHERE is_after AND is_net), 0)::bigint AS own_pieces,
-           COALESCE(sum(in_bundle) FILTER (WHERE is_after AND is_net AND took), 0)::bigint AS bundled,
+           COALESCE(sum(pieces{{narrow}}) FILTER (WHERE is_after AND is_net), 0)::bigint AS pieces,
+           COALESCE(sum(own_pieces{{narrow}}) FILTER (WHERE is_after AND is_net), 0)::bigint AS own_pieces,
+           COALESCE(sum(in_bundle{{narrow}}) FILTER (WHERE is_after AND is_net AND took), 0)::bigint AS bundled,
            jsonb_agg(jsonb_build_array(currency, revenue)) FILTER (WHERE is_after AND is_net AND NOT is_own)
                AS foreign_revenue,
            min(placed_at) FILTER (WHERE is_eligible AND is_net) AS net_at,
@@ -189,13 +191,18 @@ SELECT phase_id, unit, variant_key, cohort_date, is_uncut, is_uncut_day, device,
 FROM summed"""
 
 
+ARE_WIDE = "SELECT COALESCE(max(GREATEST(abs(revenue), abs(margin), pieces)) >= 2147483648, false) FROM placed"
+
+
 def measure_all(bench: Workbench) -> None:
     """Leave `measured`: every unit of the phases that counts and has an order."""
     bench.lay_out("placed", PLACED.format(orders=ALL_ORDERS))
     bench.lay_out("verdicts", VERDICTS.format(placed="", on=""))
     bench.lay_out("lines", LINES.format(orders=ALL_ORDERS))
     bench.lay_out("contents", CONTENTS)
-    bench.lay_out("measured", MEASURED.format(met=f"({MET.format(chosen=ALL_EXPOSURES)})"))
+    ((are_wide,),) = bench.fetch(ARE_WIDE)
+    met = f"({MET.format(chosen=ALL_EXPOSURES)})"
+    bench.lay_out("measured", MEASURED.format(met=met, narrow="" if are_wide else "::int"))
 
 
 def measure_some(bench: Workbench, *, units: str, days: str) -> None:
@@ -214,4 +221,4 @@ def measure_some(bench: Workbench, *, units: str, days: str) -> None:
     bench.lay_out("verdicts", VERDICTS.format(placed="placed JOIN", on="ON outcome.order_id = placed.id"))
     bench.lay_out("lines", LINES.format(orders=again))
     bench.lay_out("contents", CONTENTS)
-    bench.lay_out("measured", MEASURED.format(met="met"))
+    bench.lay_out("measured", MEASURED.format(met="met", narrow=""))

@@ -12,22 +12,24 @@ from typing import Any
 from django.db import connection
 from django.db.models import Sum
 
-from catalog_experiments.analysis.quality import TelemetryQuality, load_quality
+from catalog_experiments.analysis.quality import TelemetryQuality, load_arrivals
 from catalog_experiments.intake import retention_month
 from catalog_experiments.models import ExcludedTraffic, Phase, TelemetryGap, TelemetryHour, VariantMetric
 
 FOREVER = datetime.max.replace(tzinfo=UTC)
 
-# By the key of the exposures, from the few orders that are left out.
+# By the key of the exposures, order by order, from the few orders that are left out.
 EXCLUDED_ORDERS = """
 SELECT wanted.phase_id, exposure.variant_key, placed.excluded_as, count(*)
-FROM unnest(%s::uuid[], %s::uuid[], %s::date[], %s::timestamptz[], %s::timestamptz[])
-    AS wanted(phase_id, experiment_id, month, opened_at, closed_at)
+FROM unnest(%(phases)s::uuid[], %(experiments)s::uuid[], %(months)s::date[], %(since)s::timestamptz[],
+            %(until)s::timestamptz[]) AS wanted(phase_id, experiment_id, month, opened_at, closed_at)
 JOIN catalog_checkout_orders placed
     ON placed.excluded_as IS NOT NULL AND placed.placed_at >= wanted.opened_at AND placed.placed_at < wanted.closed_at
-JOIN catalog_bundle_exposures exposure
-    ON exposure.retention_month = wanted.month AND exposure.experiment_id = wanted.experiment_id
-    AND exposure.phase_id = wanted.phase_id AND exposure.unit = placed.unit
+CROSS JOIN LATERAL (
+    SELECT variant_key FROM catalog_bundle_exposures
+    WHERE retention_month = wanted.month AND retention_month = ANY(%(months)s)
+        AND experiment_id = wanted.experiment_id AND phase_id = wanted.phase_id AND unit = placed.unit OFFSET 0
+) exposure
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
 """
@@ -110,7 +112,7 @@ def unit_counts(row: VariantMetric | None) -> UnitCounts:
 
 def load_data_quality(phases: Sequence[Phase], *, now: datetime) -> dict[uuid.UUID, DataQuality]:
     """Return the data quality of each phase by its id, in a constant number of queries."""
-    quality = load_quality(phases, watermark_at=now, aggregated_at={})
+    quality = load_arrivals(phases, watermark_at=now)
     foreign, excluded, gaps = _foreign_orders(phases), _excluded_orders(phases), _gaps(phases)
     found = {}
     for phase in phases:
@@ -154,13 +156,13 @@ def _foreign_orders(phases: Sequence[Phase]) -> dict[uuid.UUID, int]:
 
 def _excluded_orders(phases: Sequence[Phase]) -> dict[uuid.UUID, dict[str, dict[str, int]]]:
     orders: dict[uuid.UUID, dict[str, dict[str, int]]] = {}
-    columns: list[Any] = [
-        [phase.pk for phase in phases],
-        [phase.experiment_id for phase in phases],
-        [retention_month(phase.opened_at) for phase in phases],
-        [phase.opened_at for phase in phases],
-        [phase.closed_at or FOREVER for phase in phases],
-    ]
+    columns: dict[str, list[Any]] = {
+        "phases": [phase.pk for phase in phases],
+        "experiments": [phase.experiment_id for phase in phases],
+        "months": [retention_month(phase.opened_at) for phase in phases],
+        "since": [phase.opened_at for phase in phases],
+        "until": [phase.closed_at or FOREVER for phase in phases],
+    }
     with connection.cursor() as cursor:
         cursor.execute(EXCLUDED_ORDERS, columns)
         for phase_id, key, reason, count in cursor.fetchall():

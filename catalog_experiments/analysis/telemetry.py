@@ -77,10 +77,12 @@ def load_telemetry(
 ) -> dict[uuid.UUID, PhaseTelemetry]:
     """Return the telemetry of every current phase by phase id; four queries, however many experiments.
 
+    The phases are read anew, and the experiments hold them from then on.
+
     Segments are left out unless asked for: a card has no use of them. A cohort day is complete as of the newest
     watermark of the metric rows, or `now` when there is none.
     """
-    phases = Phase.objects.in_bulk(_phase_ids(experiments))
+    phases = _read_phases(experiments)
     metrics: dict[uuid.UUID, dict[str, VariantMetric]] = defaultdict(dict)
     for row in latest_metrics(experiments).values():
         metrics[row.phase_id][row.variant.key] = row
@@ -99,6 +101,14 @@ def load_telemetry(
     }
 
 
+def _read_phases(experiments: Iterable[Experiment]) -> dict[uuid.UUID, Phase]:
+    phases = Phase.objects.in_bulk(_phase_ids(experiments))
+    for experiment in experiments:
+        if experiment.current_phase_id in phases:
+            experiment.current_phase = phases[experiment.current_phase_id]
+    return phases
+
+
 def _phase_ids(experiments: Iterable[Experiment]) -> list[uuid.UUID]:
     return [experiment.current_phase_id for experiment in experiments if experiment.current_phase_id]
 
@@ -114,7 +124,7 @@ def _pooled_moments(
 ) -> dict[uuid.UUID, _Pools]:
     pools: dict[uuid.UUID, _Pools] = defaultdict(_Pools)
     experiments = [phase.experiment_id for phase in phases.values()]  # leads the index
-    is_complete = Moment.objects.is_complete(watermark_at)
+    is_complete = Moment.objects.is_complete_in(phases.values(), watermark_at)
     # Grouped by completeness and added up here: half the sums, and each row is judged once.
     told = Case(When(is_complete, then=Value(1)), default=Value(0))
     sums = {f"sum_{name}": Sum(name) for name in _SUMMED}

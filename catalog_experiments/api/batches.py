@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 from rest_framework.exceptions import ErrorDetail, ValidationError
@@ -86,18 +87,16 @@ class Batch(Generic[Event]):
 
     def answer(self, results: Iterable[ItemResult]) -> dict[str, Any]:
         """Return the body of the answer: `results` are the domain's, one per event and in its order."""
-        placed = [
-            ItemResult(place, result.outcome, result.code, result.detail)
-            for place, result in zip(self.places, results, strict=True)
-        ]
-        ordered = sorted([*placed, *self.refused], key=lambda result: result.index)
-        counts = Counter[str](result.outcome for result in ordered)
-        return {
-            "results": [
-                {"index": one.index, "outcome": one.outcome, "code": one.code, "detail": one.detail} for one in ordered
-            ],
-            "counts": {outcome: counts[outcome] for outcome in OUTCOMES},
-        }
+        told = [_told(place, result) for place, result in zip(self.places, results, strict=True)]
+        if self.refused:
+            told += [_told(refused.index, refused) for refused in self.refused]
+            told.sort(key=itemgetter("index"))
+        counts = Counter[str](one["outcome"] for one in told)
+        return {"results": told, "counts": {outcome: counts[outcome] for outcome in OUTCOMES}}
+
+
+def _told(index: int, result: ItemResult) -> dict[str, Any]:
+    return {"index": index, "outcome": result.outcome, "code": result.code, "detail": result.detail}
 
 
 def read_batch(body: object, name: str, read: Callable[[object], Event]) -> Batch[Event]:

@@ -19,6 +19,7 @@ from catalog_experiments.drafting.validation import InvalidExperiment
 from catalog_experiments.guardrails import FieldError, GuardrailConfigError
 from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired
 from catalog_experiments.locking import ExperimentNotFound, StaleVersion
+from catalog_experiments.ramping import RampRefused
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,10 @@ def _preflight(exception: PreflightFailed) -> Problem:
 def _reason_required(exception: ReasonRequired) -> Problem:
     message = str(exception) or "Say why."
     return Problem(422, "reason_required", message, (FieldProblem("reason", "required", message),))
+
+
+def _ramp_refused(exception: RampRefused) -> Problem:
+    return Problem(409, "ramp_refused", str(exception))
 
 
 def _invalid_experiment(exception: InvalidExperiment) -> Problem:
@@ -143,6 +148,7 @@ PROBLEMS: dict[type[Exception], Callable[[Any], Problem]] = {
     StaleVersion: _stale,
     PreflightFailed: _preflight,
     ReasonRequired: _reason_required,
+    RampRefused: _ramp_refused,
     InvalidExperiment: _invalid_experiment,
     DuplicateSlug: _duplicate_slug,
     ExperimentNotFound: _unknown,

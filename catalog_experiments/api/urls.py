@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 import catalog_experiments.api.schema  # noqa: F401 - registers the security scheme
+from catalog_experiments.api.views.backtest import BundleGuardrailBacktestView, ExperimentGuardrailBacktestView
 from catalog_experiments.api.views.base import ApiView
 from catalog_experiments.api.views.bundles import BundleDetailView, BundleListView, BundlesOfProductView
 from catalog_experiments.api.views.experiments import ExperimentDetailView, ExperimentListView
@@ -23,6 +24,7 @@ from catalog_experiments.api.views.lifecycle import (
     ExperimentPublishView,
     ExperimentResumeView,
 )
+from catalog_experiments.api.views.ramps import ExperimentRampAdvanceView, ExperimentRampStopView
 
 
 def address(route: str, view: type[ApiView], name: str) -> list[URLPattern]:
@@ -42,15 +44,25 @@ urlpatterns = [
     *address("catalog/experiments/<str:slug>/resume", ExperimentResumeView, "experiment-resume"),
     *address("catalog/experiments/<str:slug>/complete", ExperimentCompleteView, "experiment-complete"),
     *address("catalog/experiments/<str:slug>/conclude", ExperimentConcludeView, "experiment-conclude"),
+    *address("catalog/experiments/<str:slug>/ramp/advance", ExperimentRampAdvanceView, "experiment-ramp-advance"),
+    *address("catalog/experiments/<str:slug>/ramp/stop", ExperimentRampStopView, "experiment-ramp-stop"),
     *address("catalog/experiments/<str:slug>/clone", ExperimentCloneView, "experiment-clone"),
     *address("catalog/experiments/<str:slug>/preflight", ExperimentPreflightView, "experiment-preflight"),
     *address("catalog/experiments/<str:slug>/evaluate", ExperimentEvaluateView, "experiment-evaluate"),
+    *address(
+        "catalog/experiments/<str:slug>/guardrail-backtest",
+        ExperimentGuardrailBacktestView,
+        "experiment-guardrail-backtest",
+    ),
     *address("catalog/experiments/<str:slug>/report", ExperimentReportView, "experiment-report"),
     *address("catalog/experiments/<str:slug>/metrics", ExperimentMetricsView, "experiment-metrics"),
     *address("catalog/experiments/<str:slug>/events", ExperimentEventsView, "experiment-events"),
     *address("catalog/bundles/", BundleListView, "bundle-list"),
     *address("catalog/bundles/product/<str:product_slug>", BundlesOfProductView, "bundle-product"),
     *address("catalog/bundles/<str:reference>", BundleDetailView, "bundle-detail"),
+    *address(
+        "catalog/bundles/<str:reference>/guardrail-backtest", BundleGuardrailBacktestView, "bundle-guardrail-backtest"
+    ),
     *address("catalog/exposures", ExposureIntakeView, "exposure-intake"),
     *address("catalog/aliases", AliasIntakeView, "alias-intake"),
     *address("catalog/orders", OrderIntakeView, "order-intake"),

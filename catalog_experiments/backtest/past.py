@@ -85,7 +85,7 @@ class Past:
             except TooLittleHistory as lack:
                 lacks.append((baseline, str(lack)))
         if not lacks:
-            return None, None, "There is no order of the control's offer yet."
+            return None, None, "There is no full hour with orders of the control's offer yet."
         longest, lack_of_it = max(lacks, key=lambda each: each[0].days)
         return longest, None, f"{longest.source}: {lack_of_it}"
 

@@ -43,7 +43,10 @@ def create_draft(spec: ExperimentSpec, *, actor: str, now: datetime, reason: str
         InvalidExperiment: fields are refused; nothing was stored.
         DuplicateSlug: the slug is taken.
     """
+    spec = with_values(spec, {"ramp_plan": spec.ramp_plan})
     validate(spec)
+    if errors := list(_past_errors(spec, ("scheduled_start_at", "scheduled_end_at"), now)):
+        raise InvalidExperiment(errors)
     with transaction.atomic():
         experiment = _insert(spec)
         store(experiment, spec, spec_fields())
@@ -74,7 +77,7 @@ def update(
         if changed and experiment.status == ExperimentStatus.COMPLETED:
             raise IllegalMove(experiment.status, "be edited", legal_moves(experiment.status))
         if changed:
-            _check_edit(experiment, after)
+            _check_edit(experiment, after, changed, now)
             _write_edit(experiment, after, changed)
             old, new = difference(as_json(before, changed), as_json(after, changed))
             why = changes.reason
@@ -83,7 +86,7 @@ def update(
 
 
 def clone(experiment_id: UUID, *, slug: str, name: str, actor: str, now: datetime) -> Experiment:
-    """Make a new draft like an experiment of any status, its pending edits included.
+    """Make a new draft like an experiment of any status, its pending edits included, its schedule left out.
 
     Raises:
         ExperimentNotFound: there is none.
@@ -92,7 +95,7 @@ def clone(experiment_id: UUID, *, slug: str, name: str, actor: str, now: datetim
     """
     with transaction.atomic():
         source = locked_experiment(experiment_id)
-        spec = replace(wanted_spec(source), slug=slug, name=name)
+        spec = replace(wanted_spec(source), slug=slug, name=name, scheduled_start_at=None, scheduled_end_at=None)
         return create_draft(spec, actor=actor, now=now, reason=f"Cloned from {source.slug}.")
 
 
@@ -146,10 +149,20 @@ def _store_variants(experiment: Experiment, wanted: tuple[VariantSpec, ...]) -> 
         variant.save()
 
 
-def _check_edit(experiment: Experiment, after: ExperimentSpec) -> None:
+def _check_edit(experiment: Experiment, after: ExperimentSpec, changed: list[str], now: datetime) -> None:
     if experiment.status != ExperimentStatus.DRAFT and (errors := list(_published_errors(experiment, after))):
         raise InvalidExperiment(errors)
     validate(after)
+    if errors := list(_past_errors(after, changed, now)):
+        raise InvalidExperiment(errors)
+
+
+def _past_errors(spec: ExperimentSpec, changed: Iterable[str], now: datetime) -> Iterator[FieldError]:
+    # An entry already past would act within a minute; who wants that has a button for it.
+    for name in ("scheduled_start_at", "scheduled_end_at"):
+        moment = getattr(spec, name)
+        if name in changed and moment is not None and moment <= now:
+            yield FieldError(name, "past", "This moment is past. Choose a later one, or none.")
 
 
 def _published_errors(experiment: Experiment, after: ExperimentSpec) -> Iterator[FieldError]:
@@ -158,6 +171,8 @@ def _published_errors(experiment: Experiment, after: ExperimentSpec) -> Iterator
         message = "What is randomized is fixed at publish; clone the experiment to change it."
         yield FieldError("unit_kind", "published", message)
     kept = {variant.key for variant in after.variants}
+    if after.scheduled_start_at != live.scheduled_start_at:
+        yield FieldError("scheduled_start_at", "published", "The experiment has started; its start cannot move.")
     if gone := ", ".join(variant.key for variant in live.variants if variant.key not in kept):
         message = f"Published variants keep their history and stay ({gone}); clone the experiment without them."
         yield FieldError("variants", "published", message)
@@ -166,8 +181,10 @@ def _published_errors(experiment: Experiment, after: ExperimentSpec) -> Iterator
 def _write_edit(experiment: Experiment, after: ExperimentSpec, changed: list[str]) -> None:
     at_once = [n for n in changed if experiment.status == ExperimentStatus.DRAFT or n not in GOES_LIVE_AT_PUBLISH]
     store(experiment, after, at_once)
+    if {"scheduled_start_at", "scheduled_end_at"} & set(changed):
+        experiment.schedule_refusal = ""
     if experiment.status != ExperimentStatus.DRAFT:
         live = stored_spec(experiment)
         waiting = [name for name in GOES_LIVE_AT_PUBLISH if getattr(after, name) != getattr(live, name)]
         experiment.pending_changes = as_json(after, waiting)
-    save_change(experiment, *columns_of(at_once), "pending_changes")
+    save_change(experiment, *columns_of(at_once), "pending_changes", "schedule_refusal")

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import datetime
 from enum import Enum
 from typing import Any, Final
 
 from catalog_experiments.assignment import BUCKETS
 from catalog_experiments.models import Experiment, UnitKind, Variant
+from catalog_experiments.ramp_plans import spell_out
 
 
 class Unset(Enum):
@@ -42,7 +44,8 @@ class ExperimentSpec:
     `coverage` is in basis points of all units, `attribution_window_days` in days, `planned_sample_size` in complete
     units per variant (None: no planned end), `guardrail_config` in the form of `guardrails.parse_config`. A blank
     `primary_metric` means margin when every cost is known at publish, else revenue. `exclusion_group` is a slug; of its
-    units the experiment takes the buckets `[exclusion_start, exclusion_end)`.
+    units the experiment takes the buckets `[exclusion_start, exclusion_end)`. Scheduled moments are aware; a
+    `ramp_plan` (in the form of `ramp_plans.parse_plan`) sets the coverage from publish on.
     """
 
     slug: str
@@ -58,7 +61,12 @@ class ExperimentSpec:
     primary_metric: str = ""
     attribution_window_days: int = 7
     planned_sample_size: int | None = None
+    stop_at_planned_sample: bool = False
+    scheduled_start_at: datetime | None = None
+    scheduled_end_at: datetime | None = None
+    ramp_plan: list[dict[str, Any]] = field(default_factory=list)
     targeting: Mapping[str, Any] = field(default_factory=dict)
+    segments: list[str] = field(default_factory=list)
     forced_units: Mapping[str, str] = field(default_factory=dict)
     exclusion_group: str | None = None
     exclusion_start: int = 0
@@ -81,7 +89,12 @@ class ExperimentChanges:
     primary_metric: str | Unset = UNSET
     attribution_window_days: int | Unset = UNSET
     planned_sample_size: int | Unset | None = UNSET
+    stop_at_planned_sample: bool | Unset = UNSET
+    scheduled_start_at: datetime | Unset | None = UNSET
+    scheduled_end_at: datetime | Unset | None = UNSET
+    ramp_plan: list[dict[str, Any]] | Unset = UNSET
     targeting: Mapping[str, Any] | Unset = UNSET
+    segments: list[str] | Unset = UNSET
     forced_units: Mapping[str, str] | Unset = UNSET
     exclusion_group: str | Unset | None = UNSET
     exclusion_start: int | Unset = UNSET
@@ -103,7 +116,9 @@ GOES_LIVE_AT_PUBLISH = (
     "primary_metric",
     "attribution_window_days",
     "planned_sample_size",
+    "ramp_plan",
     "targeting",
+    "segments",
     "forced_units",
     "exclusion_group",
     "exclusion_start",
@@ -133,7 +148,12 @@ def stored_spec(experiment: Experiment) -> ExperimentSpec:
         primary_metric=experiment.primary_metric,
         attribution_window_days=experiment.attribution_window_days,
         planned_sample_size=experiment.planned_sample_size,
+        stop_at_planned_sample=experiment.stop_at_planned_sample,
+        scheduled_start_at=experiment.scheduled_start_at,
+        scheduled_end_at=experiment.scheduled_end_at,
+        ramp_plan=experiment.ramp_plan,
         targeting=experiment.targeting,
+        segments=experiment.segments,
         forced_units=experiment.forced_units,
         exclusion_group=experiment.exclusion_group_id,
         exclusion_start=experiment.exclusion_start,
@@ -147,22 +167,30 @@ def wanted_spec(experiment: Experiment) -> ExperimentSpec:
 
 
 def with_values(spec: ExperimentSpec, values: Mapping[str, Any]) -> ExperimentSpec:
-    """Return the specification with fields replaced; variants may come as JSON objects."""
+    """Return the specification with fields replaced; variants may come as JSON objects, a ramp's steps abridged."""
     changed = dict(values)
+    if "ramp_plan" in changed:
+        changed["ramp_plan"] = spell_out(changed["ramp_plan"])
     if "variants" in changed:
         changed["variants"] = tuple(_read_variant(entry) for entry in changed["variants"])
     return replace(spec, **changed)
 
 
 def as_json(spec: ExperimentSpec, names: Iterable[str]) -> dict[str, Any]:
-    """Return the named fields as JSON values, variants as a list of objects."""
+    """Return the named fields as JSON values, variants as a list of objects, moments in ISO 8601."""
     plain = asdict(spec)
-    return {name: list(plain[name]) if name == "variants" else plain[name] for name in names}
+    return {name: _as_json(plain[name]) for name in names}
 
 
 def spec_fields() -> tuple[str, ...]:
     """Return the names of all fields of a specification, in order."""
     return tuple(each.name for each in fields(ExperimentSpec))
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _stored_variant(variant: Variant) -> VariantSpec:

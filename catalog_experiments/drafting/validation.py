@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 
 from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
@@ -15,9 +16,10 @@ from catalog_experiments import targeting
 from catalog_experiments.assignment import BUCKETS, AllocationError, allowed_coverage
 from catalog_experiments.drafting.payloads import is_storable_text, payload_errors
 from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec
-from catalog_experiments.guardrails import FieldError, GuardrailConfigError, parse_config
-from catalog_experiments.models import Bundle, ExclusionGroup, PrimaryMetric, UnitKind
+from catalog_experiments.guardrails import FieldError, GuardrailConfigError, parse_config, unexplained
+from catalog_experiments.models import Bundle, ExclusionGroup, PrimaryMetric, Segment, UnitKind
 from catalog_experiments.models.fields import PATH_SAFE_SLUG
+from catalog_experiments.ramp_plans import RampPlanError, parse_plan
 
 MOST_VARIANTS = 20
 MOST_FORCED_UNITS = 1000
@@ -97,9 +99,10 @@ def guardrail_errors(config: object, field: str = "guardrail_config") -> Iterato
         yield FieldError(field, "type", "The guardrails must be a JSON object, {} for none.")
         return
     try:
-        parse_config(config)
+        errors = unexplained(parse_config(config))
     except GuardrailConfigError as refused:
-        yield from (FieldError(f"{field}.{error.field}", error.code, error.message) for error in refused.errors)
+        errors = refused.errors
+    yield from (FieldError(f"{field}.{error.field}", error.code, error.message) for error in errors)
 
 
 def targeting_errors(condition: object, field: str = "targeting") -> Iterator[FieldError]:
@@ -116,6 +119,21 @@ def coverage_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
         allowed_coverage([variant.weight for variant in spec.variants], spec.coverage)
     except AllocationError as refused:
         yield FieldError("coverage", "allocation", str(refused))
+
+
+def ramp_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
+    """Yield what is wrong with a ramp plan, also against the weights once these are settled."""
+    is_settled = bool(spec.variants) and _are_weights_settled(spec.variants)
+    try:
+        parse_plan(spec.ramp_plan, [variant.weight for variant in spec.variants] if is_settled else None)
+    except RampPlanError as refused:
+        yield from (FieldError(f"ramp_plan{error.field}", error.code, error.message) for error in refused.errors)
+
+
+def moment_errors(field: str, value: object) -> Iterator[FieldError]:
+    """Yield what is wrong with a moment that may be missing."""
+    if value is not None and (not isinstance(value, datetime) or value.utcoffset() is None):
+        yield FieldError(field, "type", "Use a moment with its time zone, or none.")
 
 
 def _is_path_safe(text: str) -> bool:
@@ -137,10 +155,20 @@ def _own_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     yield from whole_number_errors("attribution_window_days", spec.attribution_window_days, 1, LONGEST_WINDOW_DAYS)
     if spec.planned_sample_size is not None:
         yield from whole_number_errors("planned_sample_size", spec.planned_sample_size, 1, _LARGEST_INTEGER)
+    yield from flag_errors("stop_at_planned_sample", spec.stop_at_planned_sample)
+    yield from _schedule_errors(spec)
     yield from choice_errors("primary_metric", spec.primary_metric, ["", *PrimaryMetric.values])
     yield from choice_errors("unit_kind", spec.unit_kind, UnitKind.values)
     yield from targeting_errors(spec.targeting)
     yield from _range_errors(spec.exclusion_start, spec.exclusion_end)
+
+
+def _schedule_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
+    start, end = spec.scheduled_start_at, spec.scheduled_end_at
+    faults = [*moment_errors("scheduled_start_at", start), *moment_errors("scheduled_end_at", end)]
+    if not faults and start is not None and end is not None and start >= end:
+        faults.append(FieldError("scheduled_end_at", "order", "The end must come after the start."))
+    yield from faults
 
 
 def _range_errors(start: object, end: object) -> Iterator[FieldError]:
@@ -168,6 +196,8 @@ def _variants_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
         yield FieldError(f"variants[{index}].is_control", "second_control", message)
     if not faults and spec.variants and _are_weights_settled(spec.variants):
         yield from coverage_errors(spec)
+    if not faults:
+        yield from ramp_errors(spec)
 
 
 def _variant_errors(index: int, variant: VariantSpec) -> Iterator[FieldError]:
@@ -200,6 +230,7 @@ def _reference_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     yield from _unknown_bundles(spec.variants)
     yield from _forced_errors(spec.forced_units, {variant.key for variant in spec.variants})
     yield from _unknown_group(spec.exclusion_group)
+    yield from _segment_errors(spec.segments)
     if spec.owner_username is not None and not _is_user(spec.owner_username):
         yield FieldError("owner_username", "unknown", f"There is no user {spec.owner_username!r}.")
 
@@ -221,6 +252,18 @@ def _unknown_group(slug: object) -> Iterator[FieldError]:
     elif not ExclusionGroup.objects.filter(slug=slug).exists():
         message = f"There is no exclusion group {slug!r}; create it first, or use none."
         yield FieldError("exclusion_group", "unknown_group", message)
+
+
+def _segment_errors(segments: object) -> Iterator[FieldError]:
+    if not isinstance(segments, list):
+        yield FieldError("segments", "type", "Use a list of names.")
+        return
+    for index, name in enumerate(segments):
+        if name not in Segment.values:
+            known = ", ".join(Segment.values)
+            yield FieldError(f"segments[{index}]", "unknown_segment", f"Results are told apart by {known} only.")
+        elif name in segments[:index]:
+            yield FieldError(f"segments[{index}]", "duplicate", f"{name!r} is named twice.")
 
 
 def _forced_errors(forced: object, keys: set[str]) -> Iterator[FieldError]:

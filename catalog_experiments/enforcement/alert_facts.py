@@ -12,9 +12,9 @@ from catalog_experiments.enforcement.explanation import STOPPING
 from catalog_experiments.enforcement.judgement import Judgement
 from catalog_experiments.guardrails import BoundEvidence, VariantVerdict
 from catalog_experiments.models import Experiment, GuardrailEvaluation
-from catalog_experiments.phrasing import rate_text
+from catalog_experiments.phrasing import rate_text, times_text
 
-MOST_SHOWN_EXPONENT = 12
+MOST_EXPONENT = 50.0
 BOUND_NAMES = {
     "min_acceptance_rate": "lowest acceptance",
     "max_acceptance_rate": "highest acceptance",
@@ -26,15 +26,18 @@ BOUND_NAMES = {
 def lines_of(judgement: Judgement, verdict: VariantVerdict) -> Iterator[dict[str, str]]:
     """Yield what a variant did, each bound it missed with the evidence, and the control beside it."""
     key = verdict.variant_key
-    yield {"label": f"{key}: accepted", "value": f"{verdict.accepted:,} of {verdict.sample:,} buyers"}
+    yield {"label": f"{key}: accepted", "value": f"{verdict.accepted:,} of {verdict.sample:,} orders"}
     yield {"label": f"{key}: rate", "value": rate_text(verdict.rate)}
     for evidence in verdict.evidence:
         if evidence.is_crossed or evidence.is_estimate_outside:
             yield from _evidence_lines(key, evidence)
     control = next((own for own in judgement.verdicts if own.is_control), None)
     if control is not None and control is not verdict:
-        value = f"{control.accepted:,} of {control.sample:,} buyers ({rate_text(control.rate)})"
-        yield {"label": f"control ({control.variant_key})", "value": value}
+        value = f"{control.accepted:,} of {control.sample:,} orders ({rate_text(control.rate)})"
+        yield {
+            "label": f"{control.variant_key} (control)" if control.variant_key != "control" else "control",
+            "value": value,
+        }
 
 
 def _evidence_lines(key: str, evidence: BoundEvidence) -> Iterator[dict[str, str]]:
@@ -44,7 +47,8 @@ def _evidence_lines(key: str, evidence: BoundEvidence) -> Iterator[dict[str, str
         side = "at least" if evidence.bound == "max_acceptance_rate" else "at most"
         yield {"label": f"{key}: true rate is", "value": f"{side} {rate_text(evidence.limit)}"}
     if evidence.log_e is not None:
-        value = f"{times(evidence.log_e)}, pause line {times(math.log(evidence.pause_line))}"
+        known = times_text(math.exp(min(evidence.log_e, MOST_EXPONENT)))
+        value = f"{known}, pauses at {times_text(evidence.pause_line)}"
         yield {"label": f"{key}: evidence", "value": value}
     if evidence.span is not None and evidence.control is not None:
         over = f"{evidence.control.accepted:,} of {evidence.control.n:,} ({rate_text(evidence.control.rate)})"
@@ -52,11 +56,11 @@ def _evidence_lines(key: str, evidence: BoundEvidence) -> Iterator[dict[str, str
 
 
 def links_to(experiment: Experiment, record: GuardrailEvaluation | None) -> list[dict[str, str]]:
-    """Return the experiment's page, and the frozen record's when there is one."""
+    """Return the page to decide on first, where there is one; then the experiment's, and the frozen record's."""
     page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}"
     links = [{"label": "Open the experiment", "url": page}]
     if record is not None and record.action in STOPPING:
-        links.append({"label": "Read why, and decide", "url": f"{page}/pauses/{record.sequence}"})
+        links.insert(0, {"label": "Read why and decide", "url": f"{page}/pauses/{record.sequence}"})
     elif record is not None:
         links.append({"label": f"Evaluation {record.sequence}", "url": f"{page}/evaluations/{record.sequence}"})
     return links
@@ -74,14 +78,3 @@ def raw_data(judgement: Judgement, record: GuardrailEvaluation | None) -> dict[s
         "record_hash": record.record_hash if record else None,
         "verdicts": record.verdicts if record else [],
     }
-
-
-def times(log_e: float) -> str:
-    """Write evidence as odds against chance, from its logarithm.
-
-    >>> times(math.log(312)), times(200.0)
-    ('312 to 1', 'more than 10^12 to 1')
-    """
-    if log_e > MOST_SHOWN_EXPONENT * math.log(10):
-        return f"more than 10^{MOST_SHOWN_EXPONENT} to 1"
-    return f"{math.exp(log_e):,.0f} to 1" if log_e > math.log(10) else f"{math.exp(log_e):.1f} to 1"

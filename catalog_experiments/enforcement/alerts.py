@@ -76,8 +76,8 @@ def sentence_of(verdict: VariantVerdict) -> str:
         return f"conversion is down by more than {rate_text(evidence.threshold)} against control"
     side = "above" if evidence.bound == "max_acceptance_rate" else "below"
     return (
-        f"{verdict.accepted:,} of {verdict.sample:,} buyers took the offer ({rate_text(verdict.rate)}), "
-        f"{side} the bound of {rate_text(evidence.threshold)}"
+        f"{verdict.accepted:,} of {verdict.sample:,} orders took the bundle ({rate_text(verdict.rate)}), "
+        f"{side} the limit of {rate_text(evidence.threshold)}"
     )
 
 
@@ -93,7 +93,7 @@ def _pause_draft(
         kind="guardrail_outage" if is_outage else "guardrail_breached",
         severity="critical",
         key="pause",
-        subject=f"{slug} was paused: {names} {'failed outright' if is_outage else 'broke its guardrail'}",
+        subject=f"{slug} was paused: {names} {'missed its guardrail by far' if is_outage else 'broke its guardrail'}",
         summary=f"{pause_reason(stopped)}. The storefront serves control again.",
         shown=stopped,
         next_step=NEXT_STEPS["pause"],
@@ -227,6 +227,7 @@ def _draft(
             "lines": [line for verdict in shown for line in lines_of(judgement, verdict)],
             "links": links_to(experiment, record),
             "next_step": next_step,
+            "note": f"evaluation record {record.sequence}" if record else "",
             "data": raw_data(judgement, record),
         },
     )

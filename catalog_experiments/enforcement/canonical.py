@@ -21,7 +21,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(each) for each in value]
+        return [each if type(each) in ATOMS else plain(each) for each in value]
     if isinstance(value, float):
         return int(value) if abs(value) >= LARGEST_PLAIN_FLOAT else value + 0.0
     return value

@@ -35,14 +35,16 @@ FRESH = timedelta(minutes=1)
 RECOUNTED = 2 * HOUR
 """Exposures that arrive later than this are not counted again for the collapse check: all variants lose alike."""
 
+# By the index on phase and time, phase by phase: `OFFSET 0` keeps each look-up behind the phase it is for. The planner
+# takes a third of all exposures for as young as wanted, and would read every month from end to end.
 COUNT_EXPOSURES = """
-SELECT exposure.phase_id, date_trunc('hour', exposure.exposed_at, 'UTC'), exposure.variant_key, count(*)
+SELECT wanted.phase_id, date_trunc('hour', exposure.exposed_at, 'UTC'), exposure.variant_key, count(*)
 FROM unnest(%s::uuid[], %s::date[], %s::timestamptz[]) AS wanted (phase_id, retention_month, since_at)
-JOIN catalog_bundle_exposures AS exposure
-  ON exposure.retention_month = wanted.retention_month
-  AND exposure.phase_id = wanted.phase_id
-  AND exposure.exposed_at >= wanted.since_at
-WHERE NOT (exposure.is_holdout OR exposure.is_merged OR exposure.is_fault) AND exposure.excluded_as IS NULL
+CROSS JOIN LATERAL (
+    SELECT exposed_at, variant_key FROM catalog_bundle_exposures
+    WHERE retention_month = wanted.retention_month AND phase_id = wanted.phase_id AND exposed_at >= wanted.since_at
+        AND NOT (is_holdout OR is_merged OR is_fault) AND excluded_as IS NULL OFFSET 0
+) AS exposure
 GROUP BY 1, 2, 3
 """
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
@@ -19,11 +19,10 @@ from catalog_experiments.assignment import (
     in_ranges,
     nearest_coverage,
 )
-from catalog_experiments.intake.claim_rows import ExperimentRow, PhaseRow, read_experiments, read_phases
+from catalog_experiments.intake.claim_rows import ExperimentRow, PhaseRow
 from catalog_experiments.intake.events import ExposureEvent, Refused
-from catalog_experiments.intake.fields import FUTURE_TOLERANCE
 from catalog_experiments.intake.serving import ServedSpan, retention_month, served_spans
-from catalog_experiments.models import Holdout, PhaseOrigin, UnitKind
+from catalog_experiments.models import Holdout, PhaseOrigin
 
 WAITS_FOR_SLOT = "waits_for_slot"
 """Mark in an experiment's metadata, set by its lifecycle: another one holds the page, so nobody meets its variants."""
@@ -128,60 +127,12 @@ class Claim(NamedTuple):
         return self.claimed_key is not None
 
 
-class ClaimBook:
-    """The phases of the experiments a batch names, read once."""
+def checked(event: ExposureEvent, exposed_at: datetime, candidates: Sequence[PhaseClaims]) -> Claim:
+    """Return the claim as it is stored; `candidates` are the phases that were served then, the likeliest first.
 
-    def __init__(self, slugs: Iterable[object]) -> None:
-        """Read them: three queries for any number of experiments; what can be no slug is not asked for."""
-        names = {slug for slug in slugs if isinstance(slug, str) and slug.isprintable()}
-        experiments, holdouts = read_experiments(names), list(Holdout.objects.all())
-        phases = read_phases(experiments)
-        self._forced: dict[str, Mapping[str, str]] = {}
-        self._phases: dict[str, dict[int, PhaseClaims]] = {}
-        self._customers = set[str]()
-        for experiment in experiments:
-            self._forced[experiment.slug] = experiment.forced_units
-            claims = _claims(experiment, phases[experiment.pk], _gates(experiment, holdouts))
-            self._phases[experiment.slug] = {each.number: each for each in claims}
-            if experiment.unit_kind == UnitKind.CUSTOMER:
-                self._customers.add(experiment.slug)
-
-    def with_unit(self, event: ExposureEvent) -> ExposureEvent:
-        """Return the event with the id of what is randomized: the customer's, where it is known and counts."""
-        if event.customer_id is not None and event.experiment in self._customers:
-            return replace(event, unit_id=event.customer_id)
-        return event
-
-    def settle(self, event: ExposureEvent, exposed_at: datetime) -> Claim:
-        """Return where the claim belongs.
-
-        Raises:
-            Refused: an unknown experiment, phase or variant, nothing served then, or a unit that is not enrolled.
-        """
-        if event.experiment not in self._phases:
-            raise Refused("experiment_unknown", f"There is no experiment {event.experiment!r}.")
-        if event.unit_id in self._forced[event.experiment]:
-            raise Refused("forced_unit", "The unit is on the forced list for QA; it is never counted.")
-        if event.phase is not None:
-            return self._settle_named(event, exposed_at)
-        return _checked(event, exposed_at, self._served(event.experiment, exposed_at))
-
-    def _settle_named(self, event: ExposureEvent, exposed_at: datetime) -> Claim:
-        named = self._phases[event.experiment].get(event.phase or 0)
-        if named is None:
-            raise Refused("phase_unknown", f"The experiment has no phase {event.phase}.")
-        opened_at = named.spans[0].start_at if named.spans else exposed_at
-        # Nobody can name a phase before it opened: the caller's clock is slow.
-        if opened_at - FUTURE_TOLERANCE <= exposed_at < opened_at:
-            exposed_at = opened_at
-        return _checked(event, exposed_at, [named] if named.served_at(exposed_at) else [])
-
-    def _served(self, slug: str, moment: datetime) -> list[PhaseClaims]:
-        # Newest first: the phase open then, and for a while after an opening the one before it.
-        return [claims for claims in reversed(self._phases[slug].values()) if claims.served_at(moment)]
-
-
-def _checked(event: ExposureEvent, exposed_at: datetime, candidates: list[PhaseClaims]) -> Claim:
+    Raises:
+        Refused: there is none, its facts have left, an unknown variant, or a unit that is not enrolled.
+    """
     if not candidates:
         raise Refused("not_running", "The experiment served no variant at that time.")
     if candidates[0].is_retired:
@@ -222,7 +173,11 @@ def _gates(experiment: ExperimentRow, holdouts: Iterable[Holdout]) -> Gates:
     return Gates(experiment.exclusion_group__salt, (experiment.exclusion_start, experiment.exclusion_end), applying)
 
 
-def _claims(experiment: ExperimentRow, phases: Sequence[PhaseRow], gates: Gates) -> Iterator[PhaseClaims]:
+def claims_of(
+    experiment: ExperimentRow, phases: Sequence[PhaseRow], holdouts: Iterable[Holdout]
+) -> Iterator[PhaseClaims]:
+    """Yield what claims against each phase of an experiment are checked with, oldest first."""
+    gates = _gates(experiment, holdouts)
     openings = [phase.opened_at for phase in phases[1:]]
     is_waiting = experiment.metadata.get(WAITS_FOR_SLOT) is True
     for phase, succeeded_at in zip(phases, [*openings, None], strict=True):

@@ -91,7 +91,7 @@ class OrderEvent:
     payment: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: each event has one, and that would treble its cost
 class ItemResult:
     """What became of one item; `index` is its place in the batch.
 

@@ -2,112 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
-from uuid_utils import uuid7
-
-from catalog_experiments.intake import columns
+from catalog_experiments.intake import exposure_rows
 from catalog_experiments.intake.aliases import settle_people
-from catalog_experiments.intake.claims import Claim, ClaimBook
+from catalog_experiments.intake.claim_book import ClaimBook
 from catalog_experiments.intake.events import ExposureEvent, ItemResult, Refused
 from catalog_experiments.intake.fields import read_segments, read_text, read_time, refuse_late
-from catalog_experiments.intake.screening import Screen, least_reason
+from catalog_experiments.intake.screening import Screen
+from catalog_experiments.intake.sightings import Key, Sighting
 from catalog_experiments.intake.tombstones import ERASED, Tombstones
 from catalog_experiments.intake.writing import chunks, read_ahead, write_surviving
-from catalog_experiments.units import digest_bytes
+from catalog_experiments.units import digester
 
 CHUNK = 5_000
+COPIED_FROM = 500
+"""Rows of a chunk from which on they are copied, in the hope that all are new; fewer are merged in one statement."""
+
 LONGEST_UNIT_ID = 255
 REFUSED_BY_DATABASE = Refused("not_storable", "The database refused the item.")
-
-# The database's clock stamps what changed, so that aggregation finds it whatever a caller's clock says. Rows come in
-# the order of their key, so that two batches lock alike. Texts compare byte by byte, as in Python. Which changed is
-# told only when not all did.
-UPSERT = """
-WITH changed AS (
-INSERT INTO catalog_bundle_exposures AS kept (
-    id, retention_month, experiment_id, phase_id, unit, variant_key, exposed_at, is_mixed, is_fault, is_holdout,
-    claimed_key, excluded_as, segments, recorded_at)
-SELECT new.*, clock_timestamp() FROM unnest(
-    %s::uuid[], %s::date[], %s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::timestamptz[], %s::boolean[],
-    %s::boolean[], %s::boolean[], %s::text[], %s::text[], %s::jsonb[]) AS new
-ON CONFLICT (retention_month, experiment_id, phase_id, unit) DO UPDATE SET
-    (variant_key, exposed_at, segments) = (
-        SELECT variant_key, exposed_at, segments FROM (VALUES
-            (kept.variant_key, kept.exposed_at, kept.segments),
-            (excluded.variant_key, excluded.exposed_at, excluded.segments)
-        ) AS seen(variant_key, exposed_at, segments)
-        ORDER BY exposed_at, variant_key COLLATE "C", segments::text COLLATE "C" NULLS LAST LIMIT 1),
-    is_mixed = kept.is_mixed OR excluded.is_mixed
-        OR coalesce(kept.claimed_key, kept.variant_key) <> coalesce(excluded.claimed_key, excluded.variant_key),
-    is_fault = kept.is_fault OR excluded.is_fault,
-    is_holdout = kept.is_holdout OR excluded.is_holdout,
-    claimed_key = least(kept.claimed_key COLLATE "C", excluded.claimed_key COLLATE "C"),
-    excluded_as = least(kept.excluded_as, excluded.excluded_as),
-    recorded_at = excluded.recorded_at
-WHERE (excluded.exposed_at, excluded.variant_key COLLATE "C") < (kept.exposed_at, kept.variant_key COLLATE "C")
-   OR (NOT kept.is_mixed AND (excluded.is_mixed
-       OR coalesce(kept.claimed_key, kept.variant_key) <> coalesce(excluded.claimed_key, excluded.variant_key)))
-   OR (NOT kept.is_fault AND excluded.is_fault)
-   OR (NOT kept.is_holdout AND excluded.is_holdout)
-   OR excluded.claimed_key COLLATE "C" < kept.claimed_key COLLATE "C"
-   OR least(kept.excluded_as, excluded.excluded_as) IS DISTINCT FROM kept.excluded_as
-   OR ((excluded.exposed_at, excluded.variant_key) = (kept.exposed_at, kept.variant_key)
-       AND excluded.segments <> kept.segments AND excluded.segments::text COLLATE "C" < kept.segments::text COLLATE "C")
-   OR ((excluded.exposed_at, excluded.variant_key) = (kept.exposed_at, kept.variant_key)
-       AND kept.segments IS NULL AND excluded.segments IS NOT NULL)
-RETURNING phase_id, unit)
-SELECT count(*), CASE WHEN count(*) < %s THEN array_agg(phase_id) END, CASE WHEN count(*) < %s THEN array_agg(unit) END
-FROM changed
-"""
-
-EXPERIMENT, PHASE = slice(4, 20), slice(20, 36)
-"""Where they lie in the key of a phase."""
-
-Key = tuple[bytes, bytes]
-"""Key of the phase, and digest of the unit: sorts as the rows do."""
-
-
-@dataclass(slots=True)
-class Sighting:
-    """All reports of one unit in one phase within a chunk, folded into one row; `places` are theirs in the chunk."""
-
-    places: list[int]
-    claim: Claim
-    segments: bytes | None
-    claimed_key: str | None
-    is_holdout: bool
-    excluded_as: str | None = None
-    is_mixed: bool = False
-
-    @classmethod
-    def of(cls, claim: Claim, segments: bytes | None, place: int, excluded_as: str | None = None) -> Sighting:
-        """Return what one report says. What a bot was shown is nobody's fault: only the computed variant is kept."""
-        claimed_key = claim.claimed_key if excluded_as is None else None
-        return cls([place], claim, segments, claimed_key, claim.is_holdout, excluded_as)
-
-    @property
-    def seen_key(self) -> str:
-        """Return the variant the client showed."""
-        return self.claimed_key or self.claim.variant_key
-
-    def fold(self, other: Sighting) -> None:
-        """Take in another report: the least (time, variant key, segments) stays, and the least wrong claim."""
-        self.places += other.places
-        self.is_mixed |= other.seen_key != self.seen_key
-        self.is_holdout |= other.is_holdout
-        self.excluded_as = least_reason(self.excluded_as, other.excluded_as)
-        self.claimed_key = min(filter(None, (self.claimed_key, other.claimed_key)), default=None)
-        if _order(other) < _order(self):
-            self.claim, self.segments = other.claim, other.segments
-
-
-def _order(sighting: Sighting) -> tuple[datetime, str, bool, bytes]:
-    claim, segments = sighting.claim, sighting.segments
-    return claim.exposed_at, claim.variant_key, segments is None, segments or b""
 
 
 def record_exposures(
@@ -136,8 +52,9 @@ def record_exposures(
         return batch
 
     results: list[ItemResult] = []
+    is_news = True
     for batch in read_ahead(list(chunks(events, CHUNK)), read):
-        batch.store()
+        is_news = batch.store(is_news=is_news) and is_news
         results += batch.results
     return tuple(results)
 
@@ -153,6 +70,7 @@ class _Batch:
         self._check_lateness = check_lateness
         self._sightings: dict[Key, Sighting] = {}
         self._tombstones = Tombstones()
+        self._digest = digester()
         self.results: list[ItemResult] = []
 
     def take(self, event: ExposureEvent) -> None:
@@ -165,21 +83,32 @@ class _Batch:
             self.results.append(refused.result(self._first_index + place))
             return
         self.results.append(ItemResult(self._first_index + place, "accepted", code))
-        key = (sighting.claim.phase.key, digest_bytes(event.unit_id))
+        key = (sighting.claim.phase.key, self._digest(event.unit_id))
         self._tombstones.note(event.unit_id)
         known = self._sightings.setdefault(key, sighting)
         if known is not sighting:
             known.fold(sighting)
 
-    def store(self) -> None:
-        """Write the rows and mark the reports that told nothing new."""
-        if not self._sightings:
-            return
+    def store(self, *, is_news: bool) -> bool:
+        """Write the rows, mark the reports that told nothing new, and say whether every row was new or changed one.
+
+        `is_news` is the hope that the rows are new: then many of them are copied.
+        """
         changed: set[Key] = set()
-        write_surviving(sorted(self._sightings), lambda rows: changed.update(self._upsert(rows)), self._refuse)
-        settle_people(UUID(bytes=unit) for _, unit in self._sightings)
+        is_copied = is_news and len(self._sightings) >= COPIED_FROM
+        is_one_statement = not is_copied and not self._tombstones.may_stand_under_older_keys
+        write = self._merge if is_one_statement else partial(self._write, is_copied=is_copied)
+        write_surviving(
+            sorted(self._sightings),
+            lambda keys: changed.update(write(keys)),
+            self._refuse,
+            is_one_statement=is_one_statement,
+        )
+        if self._sightings:
+            settle_people(UUID(bytes=unit) for _, unit in self._sightings)
         if len(changed) < len(self.results):
             self._mark_duplicates(changed)
+        return len(changed) == len(self._sightings)
 
     def _mark_duplicates(self, changed: set[Key]) -> None:
         for key, sighting in self._sightings.items():
@@ -204,43 +133,24 @@ class _Batch:
         for place in self._sightings[key].places:
             self.results[place] = refused.result(self._first_index + place)
 
-    def _upsert(self, keys: Sequence[Key]) -> Iterable[Key]:
-        welcome = self._welcome(keys)
-        if not welcome:
-            return ()
-        sightings = [self._sightings[key] for key in welcome]
-        sent = len(welcome)
-        [(changed, phases, units)] = columns.fetch(UPSERT, [*_columns(welcome, sightings), sent, sent])
-        if changed == sent:
-            return welcome
-        known = {key[PHASE]: key for key, _ in welcome}
-        return ((known[phase.bytes], unit.bytes) for phase, unit in zip(phases or (), units or (), strict=True))
+    def _merge(self, keys: Sequence[Key]) -> Iterable[Key]:
+        written = exposure_rows.merge(keys, [self._sightings[key] for key in keys])
+        self._without(written.erased, keys)
+        return written.changed
 
-    def _welcome(self, keys: Sequence[Key]) -> Sequence[Key]:
-        erased = {unit.bytes for unit in self._tombstones.erased()}
+    def _write(self, keys: Sequence[Key], *, is_copied: bool) -> Iterable[Key]:
+        welcome = self._without({unit.bytes for unit in self._tombstones.erased()}, keys)
+        if not welcome or (is_copied and exposure_rows.copy(welcome, [self._sightings[key] for key in welcome])):
+            return welcome
+        return self._merge(welcome)
+
+    def _without(self, erased: Collection[bytes], keys: Sequence[Key]) -> Sequence[Key]:
         if not erased:
             return keys
         for key in keys:
             if key[1] in erased:
                 self._refuse(key, ERASED)
         return [key for key in keys if key[1] not in erased]
-
-
-def _columns(keys: Sequence[Key], sightings: Sequence[Sighting]) -> Iterator[columns.Column]:
-    claims = [sighting.claim for sighting in sightings]
-    yield columns.uuids([uuid7().bytes for _ in keys])
-    yield columns.days([claim.phase.month for claim in claims])
-    yield columns.uuids([phase[EXPERIMENT] for phase, _ in keys])
-    yield columns.uuids([phase[PHASE] for phase, _ in keys])
-    yield columns.uuids([unit for _, unit in keys])
-    yield columns.texts([claim.variant_key for claim in claims])
-    yield columns.moments([claim.exposed_at for claim in claims])
-    yield columns.flags([sighting.is_mixed for sighting in sightings])
-    yield columns.flags([sighting.claimed_key is not None for sighting in sightings])
-    yield columns.flags([sighting.is_holdout for sighting in sightings])
-    yield columns.texts([sighting.claimed_key for sighting in sightings])
-    yield columns.texts([sighting.excluded_as for sighting in sightings])
-    yield columns.documents([sighting.segments for sighting in sightings])
 
 
 def _code(sighting: Sighting, *, is_clamped: bool) -> str:

@@ -23,11 +23,11 @@ def reader_of(item: object) -> Callable[[Mapping[str, Any]], ExposureEvent] | No
     >>> reader_of({"type": "track", "event": "Experiment Viewed"}) is read_segment, reader_of({"unit_id": "a"})
     (True, None)
     """
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return None
-    if "event" in item or isinstance(item.get("properties"), Mapping) or item.get("type") in ("track", "identify"):
+    if "event" in item or isinstance(item.get("properties"), dict) or item.get("type") in ("track", "identify"):
         return read_segment
-    if isinstance(item.get("experiment"), Mapping) and isinstance(item.get("result"), Mapping):
+    if isinstance(item.get("experiment"), dict) and isinstance(item.get("result"), dict):
         return read_growthbook
     return None
 

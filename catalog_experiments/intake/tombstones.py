@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from catalog_experiments.intake.events import Refused
@@ -23,6 +24,11 @@ class Tombstones:
     def note(self, unit_id: str) -> None:
         """Take in a unit of the batch, by its raw id."""
         self._unit_ids.add(unit_id)
+
+    @property
+    def may_stand_under_older_keys(self) -> bool:
+        """Say whether the digests of the rows are not enough to find them."""
+        return len(settings.UNIT_ID_HASH_KEY) > 1
 
     def erased(self) -> set[UUID]:
         """Return the digests, under the newest key, of the noted units that were erased.

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import TypeVar
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 
 Row = TypeVar("Row")
 Read = TypeVar("Read")
@@ -37,20 +38,27 @@ def read_ahead(pieces: Sequence[Sequence[Row]], read: Callable[[int, Sequence[Ro
             yield ahead.popleft().result()
 
 
-def write_surviving(rows: Sequence[Row], write: Callable[[Sequence[Row]], None], refuse: Callable[[Row], None]) -> None:
+def write_surviving(
+    rows: Sequence[Row],
+    write: Callable[[Sequence[Row]], None],
+    refuse: Callable[[Row], None],
+    *,
+    is_one_statement: bool = False,
+) -> None:
     """Write rows in one transaction; when the database refuses their content, halve until only the culprit is refused.
 
-    Validation should leave nothing to refuse: this is the promise that one item never sinks the others.
+    Validation should leave nothing to refuse: this is the promise that one item never sinks the others. A `write` of
+    one statement needs no transaction around it, outside of any other: that spares two ways to the database.
     """
     if not rows:
         return
     try:
-        with transaction.atomic():
+        with nullcontext() if is_one_statement and connection.get_autocommit() else transaction.atomic():
             write(rows)
     except (DataError, IntegrityError):
         if len(rows) == 1:
             refuse(rows[0])
             return
         middle = len(rows) // 2
-        write_surviving(rows[:middle], write, refuse)
-        write_surviving(rows[middle:], write, refuse)
+        for half in (rows[:middle], rows[middle:]):
+            write_surviving(half, write, refuse, is_one_statement=is_one_statement)

@@ -1,11 +1,12 @@
 """The lifecycle of an experiment: the only writer of `status`.
 
 `verbs` holds what people and machines may ask for, `activation` what makes an experiment serve, `renewal` what opens a
-new phase of a live one, `conclusions` what an ended one came to.
+new phase of a live one, `coverage` how much traffic it gets, `conclusions` what an ended one came to.
 """
 
 from catalog_experiments.drafting import InvalidExperiment, clone
 from catalog_experiments.lifecycle.activation import PreflightFailed
+from catalog_experiments.lifecycle.coverage import RAMP_COLUMNS, set_coverage, set_step
 from catalog_experiments.lifecycle.renewal import open_new_phase, release_slots
 from catalog_experiments.lifecycle.verbs import (
     ReasonRequired,
@@ -21,6 +22,7 @@ from catalog_experiments.locking import ExperimentNotFound, StaleVersion
 from catalog_experiments.transitions import IllegalMove, legal_moves
 
 __all__ = [
+    "RAMP_COLUMNS",
     "ExperimentNotFound",
     "IllegalMove",
     "InvalidExperiment",
@@ -38,4 +40,6 @@ __all__ = [
     "publish",
     "release_slots",
     "resume",
+    "set_coverage",
+    "set_step",
 ]

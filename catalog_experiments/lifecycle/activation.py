@@ -23,7 +23,7 @@ from catalog_experiments.locking import lock_group, locked_bundles
 from catalog_experiments.models import Experiment, Exposure, Phase, PhaseOrigin
 from catalog_experiments.phases import open_phase, reasons_for_new_phase, record_unserved_to, refresh_rules
 from catalog_experiments.preflight import Check, failures, run_preflight, warnings
-from catalog_experiments.publication import lock_document, overrides, publish_document, slots
+from catalog_experiments.publication import lock_document, overrides, promise, publish_document, slots
 
 
 class PreflightFailed(RuntimeError):
@@ -110,7 +110,9 @@ def serve(experiment: Experiment, *, now: datetime) -> int | None:
     """Write the next document and return its version; None where the experiment is no part of it (seeded, imported)."""
     if current_phase(experiment).origin != PhaseOrigin.PUBLISHED:
         return None
-    return publish_document(now=now).version
+    version = publish_document(now=now).version
+    promise(experiment, version, now=now)
+    return version
 
 
 def finish(
@@ -143,9 +145,18 @@ def gap_cost(experiment: Experiment, *, now: datetime) -> dict[str, int]:
     if phase is None or paused_at is None:
         return {}
     met = Exposure.objects.filter(
-        phase_id=phase.pk, exposed_at__gt=paused_at - timedelta(days=phase.window_days), exposed_at__lt=now
+        phase_id=phase.pk,
+        exposed_at__gt=paused_at - timedelta(days=phase.window_days),
+        exposed_at__lt=now,
+        excluded_as=None,
     )
     return {"gap_seconds": int((now - paused_at).total_seconds()), "units_cut": met.count()}
+
+
+def offered_slugs(experiment: Experiment) -> list[str]:
+    """Return the slugs of the bundles that the stored variants offer: what a new phase freezes, so what it locks."""
+    offered = experiment.variants.filter(bundle__isnull=False)
+    return list(offered.values_list("bundle__bundle_slug", flat=True))
 
 
 def current_phase(experiment: Experiment) -> Phase:

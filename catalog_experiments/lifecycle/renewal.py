@@ -13,9 +13,11 @@ from catalog_experiments.lifecycle.activation import (
     current_phase,
     finish,
     new_phase_reasons,
+    offered_slugs,
     settle_phase,
     take_slot,
 )
+from catalog_experiments.lifecycle.coverage import RAMP_COLUMNS, settle_ramp
 from catalog_experiments.locking import locked_bundles, locked_experiment, save_change
 from catalog_experiments.models import Experiment
 from catalog_experiments.phases import open_phase
@@ -49,7 +51,8 @@ def republish(experiment: Experiment, *, actor: str, now: datetime, reason: str)
         take_slot(experiment, now=now)
         release_slots_after_commit(now)
     experiment.published_at = now
-    save_change(experiment, *applied.columns, "published_at", "metadata")
+    settle_ramp(experiment, applied.after, now=now)
+    save_change(experiment, *{*applied.columns, *RAMP_COLUMNS}, "published_at", "metadata")
     before = applied.before | {"phase": former.number}
     after = applied.after | {"phase": phase.number, "new_phase_because": list(reasons)}
     finish(experiment, actor=actor, action="publish", reason=reason, before=before, after=after, now=now)
@@ -78,7 +81,7 @@ def open_new_phase(
         experiment = locked_experiment(experiment_id, expected_version)
         if not experiment.is_running:
             raise IllegalMove(experiment.status, "open a new phase", legal_moves(experiment.status))
-        locked_bundles(_bundle_slugs(experiment))
+        locked_bundles(offered_slugs(experiment))
         renew(experiment, actor=actor, action="open_phase", reason=reason, now=now)
     return experiment
 
@@ -95,13 +98,8 @@ def _release(experiment_id: UUID, *, now: datetime) -> bool:
         experiment = locked_experiment(experiment_id)
         if not (experiment.is_running and slots.waits(experiment)):
             return False
-        locked_bundles(_bundle_slugs(experiment))
+        locked_bundles(offered_slugs(experiment))
         if take_slot(experiment, now=now):
             return False
         renew(experiment, actor=SLOT_ACTOR, action="slot", reason=_SLOT_CAME_FREE, now=now)
     return True
-
-
-def _bundle_slugs(experiment: Experiment) -> list[str]:
-    offered = experiment.variants.filter(bundle__isnull=False)
-    return list(offered.values_list("bundle__bundle_slug", flat=True))

@@ -25,6 +25,7 @@ from catalog_experiments.lifecycle.activation import (
     take_slot,
 )
 from catalog_experiments.lifecycle.conclusions import CONCLUSION_FIELDS, freeze_report, state_conclusion
+from catalog_experiments.lifecycle.coverage import RAMP_COLUMNS, begin_ramp, restart_step, settle_ramp
 from catalog_experiments.lifecycle.renewal import release_slots_after_commit, republish
 from catalog_experiments.locking import locked_experiment, save_change
 from catalog_experiments.models import Experiment, ExperimentStatus, PauseCause, PhaseOrigin
@@ -33,7 +34,16 @@ from catalog_experiments.publication import overrides
 from catalog_experiments.transitions import require_legal
 
 LATCHED = (PauseCause.BREACHED, PauseCause.OUTAGE)
-_WHEN_RUNNING = ("status", "started_at", "published_at", "paused_at", "pause_cause", "pause_reason", "metadata")
+_WHEN_RUNNING = (
+    "status",
+    "started_at",
+    "published_at",
+    "paused_at",
+    "pause_cause",
+    "pause_reason",
+    "schedule_refusal",
+    "metadata",
+)
 
 
 class ReasonRequired(ValueError):
@@ -161,10 +171,11 @@ def complete(
         require_legal(experiment.status, "complete")
         before = {"status": experiment.status}
         state_conclusion(experiment, conclusion, winner_key, learnings)
+        experiment.status, experiment.completed_at, experiment.pending_changes = ExperimentStatus.COMPLETED, now, {}
+        # Before the phase closes: of a closed one every cohort counts as whole, also those cut just now.
+        freeze_report(experiment, now=now)
         close_phase(current_phase(experiment), now=now)
         leave_page(experiment, now=now)
-        freeze_report(experiment, now=now)
-        experiment.status, experiment.completed_at, experiment.pending_changes = ExperimentStatus.COMPLETED, now, {}
         changed = ("status", "completed_at", "pending_changes", "final_report", "metadata", *CONCLUSION_FIELDS)
         save_change(experiment, *changed)
         after = {"status": experiment.status, "conclusion": conclusion, "winner": winner_key}
@@ -245,9 +256,16 @@ def _activate(experiment: Experiment, *, actor: str, now: datetime, reason: str,
     phase = settle_phase(experiment, reasons, why=reason, now=now)
     overrides.record_live(experiment, now=now)
     waits = take_slot(experiment, now=now)
-    _set_running(experiment, *applied.columns, now=now)
+    if former is None:
+        begin_ramp(experiment, now=now)
+    else:
+        settle_ramp(experiment, applied.after, now=now)
+        restart_step(experiment, now=now)
+    _set_running(experiment, *{*applied.columns, *RAMP_COLUMNS}, now=now)
     after = {"status": experiment.status, "phase": phase.number, "new_phase_because": list(reasons)}
     after |= cost | {"waits_for_slot": waits}
+    if experiment.ramp_step is not None:
+        after |= {"ramp_step": experiment.ramp_step, "coverage": experiment.coverage}
     finish(
         experiment,
         actor=actor,
@@ -269,4 +287,5 @@ def _set_running(experiment: Experiment, *columns: str, now: datetime) -> None:
     experiment.started_at = experiment.started_at or now
     experiment.published_at = now
     experiment.paused_at, experiment.pause_cause, experiment.pause_reason = None, PauseCause.NONE, ""
+    experiment.schedule_refusal = ""  # of a start that a person has made meanwhile; the end is still to come
     save_change(experiment, *_WHEN_RUNNING, *columns)

@@ -1,6 +1,8 @@
 """What aggregation makes of the facts: moments by cohort day, tallies by outcome hour, and the cards' metric rows."""
 
-from datetime import datetime, timedelta
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 
 from django.db import models
 from django.db.models import lookups
@@ -46,10 +48,29 @@ class MomentQuerySet(models.QuerySet["Moment"]):
             default=models.F("phase__window_days"),
             output_field=models.IntegerField(),
         )
-        last_date = (watermark_at - timedelta(hours=1)).date() - timedelta(days=1)
+        last_date = _last_whole_day(watermark_at)
         ends = models.ExpressionWrapper(models.F("cohort_date") + window, output_field=models.DateField())
         has_ended = models.Q(phase__closed_at__isnull=False) | models.Q(phase__origin=PhaseOrigin.IMPORTED)
         return has_ended | models.Q(lookups.LessThanOrEqual(ends, last_date))
+
+    @staticmethod
+    def is_complete_in(phases: Iterable[Phase], watermark_at: datetime) -> models.Q:
+        """Say the same of the days of phases that are at hand: no join, for pages that count milliseconds."""
+        of_window: dict[int | None, list[Phase]] = defaultdict(list)
+        for phase in phases:
+            has_ended = phase.closed_at is not None or phase.origin == PhaseOrigin.IMPORTED
+            of_window[None if has_ended else phase.window_days].append(phase)
+        last_date, is_complete = _last_whole_day(watermark_at), models.Q(phase__in=of_window.pop(None, []))
+        harm_is = models.Q(cohort_date__lte=last_date - timedelta(days=1), metric__in=HARM_METRICS)
+        for days, some in of_window.items():
+            is_complete |= models.Q(phase__in=some) & (
+                models.Q(cohort_date__lte=last_date - timedelta(days=days or 0)) | harm_is
+            )
+        return is_complete
+
+
+def _last_whole_day(watermark_at: datetime) -> date:
+    return (watermark_at - timedelta(hours=1)).date() - timedelta(days=1)
 
 
 class Moment(models.Model):

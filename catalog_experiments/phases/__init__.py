@@ -8,12 +8,13 @@ from catalog_experiments.phases.opening import (
     record_unserved_to,
     refresh_rules,
 )
-from catalog_experiments.phases.partitions import ensure_exposure_partition
+from catalog_experiments.phases.partitions import ensure_exposure_partition, partition_name
 
 __all__ = [
     "close_phase",
     "ensure_exposure_partition",
     "open_phase",
+    "partition_name",
     "reasons_for_new_phase",
     "record_unserved_from",
     "record_unserved_to",

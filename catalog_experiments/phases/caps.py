@@ -23,7 +23,7 @@ WITH recent AS (
     SELECT unit, revenue_minor, margin_minor
     FROM catalog_checkout_orders
     WHERE placed_at >= %(since)s AND placed_at < %(until)s AND currency = %(currency)s
-      AND status IN ('paid', 'confirmed') AND cancelled_at IS NULL
+      AND status IN ('paid', 'confirmed') AND cancelled_at IS NULL AND excluded_as IS NULL
     ORDER BY placed_at DESC
     LIMIT %(most)s
 ), per_unit AS (

@@ -62,6 +62,7 @@ def open_phase(
         variants=[snapshot(variant) for variant in variants],
         anchor_product_slug=anchor_of(variants),
         window_days=experiment.attribution_window_days,
+        segments=experiment.segments,
         planned_sample_size=experiment.planned_sample_size,
         origin=origin,
         **_money(experiment, variants, origin, now),
@@ -148,7 +149,8 @@ def _rule_set(config: Mapping[str, object]) -> tuple[object, ...]:
     # What a false pause's chance is promised for: which bounds are enforced, the budget, and the rule that spends it.
     parsed: GuardrailConfig = parse_config(config)
     persistence = parsed.consecutive if parsed.pause_rule == "persistent" else None
-    return (parsed.bounds, parsed.alpha, parsed.mode, parsed.pause_rule, persistence)
+    drop_metric = parsed.drop_metric if parsed.max_drop_vs_control is not None else None
+    return (parsed.bounds, parsed.alpha, parsed.mode, parsed.pause_rule, persistence, drop_metric)
 
 
 def _is_gap_open(phase: Phase) -> bool:

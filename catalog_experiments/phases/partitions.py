@@ -16,6 +16,15 @@ _LOCK_CLASS = 7_311_001
 _LOCK_MILLISECONDS = 300
 
 
+def partition_name(month: date) -> str:
+    """Return the name of the partition for the exposures of a month, given by any day in it.
+
+    >>> partition_name(date(2026, 3, 14))
+    'catalog_bundle_exposures_2026_03'
+    """
+    return f"{PARENT}_{month:%Y_%m}"
+
+
 def ensure_exposure_partition(month: date) -> bool:
     """Make the partition of a month, given by any day in it; say whether the month has its own.
 
@@ -23,7 +32,7 @@ def ensure_exposure_partition(month: date) -> bool:
     make tables) exposures of the month go to the default partition: slower to retire, never lost. Safe to repeat.
     """
     first = month.replace(day=1)
-    name = f"{PARENT}_{first:%Y_%m}"
+    name = partition_name(first)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             if not _exists(cursor, name):

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from catalog_experiments.models import Experiment
 from catalog_experiments.preflight.launch import Check, Launch, read_launch
+from catalog_experiments.preflight.persistence import check_pause_rule
 from catalog_experiments.preflight.readiness import (
     check_acceptance,
     check_backfill,
@@ -25,6 +26,7 @@ from catalog_experiments.preflight.soundness import (
     check_variants,
     check_weights,
 )
+from catalog_experiments.preflight.timing import check_ramp, check_schedule, check_timetable
 from catalog_experiments.preflight.traffic import check_traffic
 
 CHECKS: tuple[Callable[[Launch], Check], ...] = (
@@ -33,9 +35,13 @@ CHECKS: tuple[Callable[[Launch], Check], ...] = (
     check_bundles,
     check_payloads,
     check_guardrails,
+    check_pause_rule,
     check_targeting,
     check_exclusion_group,
     check_slot,
+    check_schedule,
+    check_ramp,
+    check_timetable,
     check_acceptance,
     check_backfill,
     check_jobs,

@@ -1,4 +1,4 @@
-"""Checks that warn: the experiment would run, but on stale numbers, unwatched, unpriced, or for too long."""
+"""Checks that warn: the experiment would run, but on stale numbers, unwatched or unpriced; sold out, it would not."""
 
 from __future__ import annotations
 
@@ -69,15 +69,17 @@ def check_prices(launch: Launch) -> Check:
 
 
 def check_stock(launch: Launch) -> Check:
-    """Stock known and there."""
-    said = {
-        StockState.UNKNOWN: "The stock of {} is unknown.",
-        StockState.LOW: "The stock of {} is low.",
-        StockState.OUT_OF_STOCK: "{} is out of stock.",
-    }
+    """Stock known and there; sold out blocks, for the stock guard would pause the experiment at once."""
+    sold_out = [slug for slug, bundle in launch.bundles.items() if bundle.stock_state == StockState.OUT_OF_STOCK]
+    if sold_out:
+        faults = [
+            f"{slug} is out of stock; restock it first, or the experiment is paused at once." for slug in sold_out
+        ]
+        return launch.found("stock", faults, "", outcome="fail", fix_url=BUNDLES_URL)
+    said = {StockState.UNKNOWN: "The stock of {} is unknown.", StockState.LOW: "The stock of {} is low."}
     faults = [
-        said[StockState(bundle.stock_state)].format(bundle.bundle_slug)
-        for bundle in launch.bundles.values()
+        said[StockState(bundle.stock_state)].format(slug)
+        for slug, bundle in launch.bundles.items()
         if bundle.stock_state in said
     ]
     return launch.found("stock", faults, "Every bundle is in stock.", outcome="warn", fix_url=BUNDLES_URL)

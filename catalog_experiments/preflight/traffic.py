@@ -23,8 +23,16 @@ def check_traffic(launch: Launch) -> Check:
     if row is None or not 0 < row.acceptance_rate < 1 / (1 + LIFT_TO_SEE):
         return _unknown(launch)
     needed = sample_size(float(row.acceptance_rate), float(row.acceptance_rate) * (1 + LIFT_TO_SEE))
-    goal = f"a lift of {LIFT_TO_SEE:.0%} in acceptance ({needed:,} orders per variant)"
+    goal = f"a lift of {100 * LIFT_TO_SEE:g} % in acceptance ({needed:,} orders per variant)"
     return _judge(launch, goal, needed, row.sample_size / row.lookback_days)
+
+
+def orders_of_variant_daily(launch: Launch) -> float | None:
+    """Return the orders a day that the smallest variant may expect, from the control's own figures; None without."""
+    row, share = _control_acceptance(launch), _smallest_share(launch)
+    if row is None or share is None or not row.sample_size:
+        return None
+    return row.sample_size / row.lookback_days * share
 
 
 def _judge(launch: Launch, goal: str, needed: int, daily: float | None) -> Check:
@@ -67,5 +75,5 @@ def _daily_visitors(launch: Launch) -> float | None:
     first = phases.order_by("opened_at").values_list("opened_at", flat=True).first()
     if first is None:
         return None
-    seen = Exposure.objects.filter(phase__in=phases.values("pk"), exposed_at__gte=since).count()
+    seen = Exposure.objects.filter(phase__in=phases.values("pk"), exposed_at__gte=since, excluded_as=None).count()
     return seen / max((launch.now - max(first, since)) / timedelta(days=1), 1) if seen else None

@@ -36,7 +36,8 @@ SELECT to_jsonb(kept) - 'phase_id' - 'unit' || jsonb_build_object(
 FROM catalog_bundle_experiment_phases phase
 JOIN catalog_bundle_experiments experiment ON experiment.id = phase.experiment_id
 CROSS JOIN unnest(%s::uuid[]) AS known(unit)
-JOIN catalog_bundle_experiment_open_units kept ON kept.phase_id = phase.id AND kept.unit = known.unit
+CROSS JOIN LATERAL (
+    SELECT * FROM catalog_bundle_experiment_open_units WHERE phase_id = phase.id AND unit = known.unit OFFSET 0) AS kept
 ORDER BY kept.cohort_date, experiment.slug, phase.number
 """
 

@@ -21,6 +21,7 @@ from catalog_experiments.publication.force_links import (
     sign_force_link,
 )
 from catalog_experiments.publication.groups import InvalidExclusion, create_group, set_holdout
+from catalog_experiments.publication.promises import promise
 
 __all__ = [
     "KEPT_DOCUMENTS",
@@ -34,6 +35,7 @@ __all__ = [
     "load_document",
     "lock_document",
     "newest_version",
+    "promise",
     "prune_documents",
     "publish_document",
     "read_force_link",

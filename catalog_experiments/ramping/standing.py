@@ -22,16 +22,16 @@ from catalog_experiments.ramp_plans import Finding, RampStanding
 Samples = Mapping[str, int]
 """Units by variant key; a variant that nobody met is absent."""
 
+# Phase by phase, by the index on phase and time.
 COUNT_FRESH = """
 SELECT wanted.experiment_id, exposure.variant_key, count(*)
 FROM unnest(%s::uuid[], %s::uuid[], %s::date[], %s::timestamptz[])
     AS wanted (experiment_id, phase_id, retention_month, since_at)
-JOIN catalog_bundle_exposures AS exposure
-  ON exposure.retention_month = wanted.retention_month
-  AND exposure.phase_id = wanted.phase_id
-  AND exposure.exposed_at >= wanted.since_at
-WHERE NOT (exposure.is_holdout OR exposure.is_merged OR exposure.is_fault OR exposure.is_mixed)
-  AND exposure.excluded_as IS NULL
+CROSS JOIN LATERAL (
+    SELECT variant_key FROM catalog_bundle_exposures
+    WHERE retention_month = wanted.retention_month AND phase_id = wanted.phase_id AND exposed_at >= wanted.since_at
+        AND NOT (is_holdout OR is_merged OR is_fault OR is_mixed) AND excluded_as IS NULL OFFSET 0
+) AS exposure
 GROUP BY 1, 2
 """
 _BROKEN = (Verdict.BREACHED, Verdict.OUTAGE)

@@ -42,12 +42,16 @@ WHERE held.phase_id = ANY(%s)
 ORDER BY 2, 1
 """
 
+# The least unit, as the key of the table has it first: of just any one the planner hopes that it comes soon.
 LEFT_BEHIND = """
 SELECT phase.id FROM catalog_bundle_experiment_phases phase
-WHERE phase.facts_retired_at IS NOT NULL AND EXISTS (
-    SELECT 1 FROM catalog_bundle_exposures exposure
+CROSS JOIN LATERAL (
+    SELECT FROM catalog_bundle_exposures exposure
     WHERE exposure.retention_month = date_trunc('month', phase.opened_at AT TIME ZONE 'UTC')::date
-      AND exposure.experiment_id = phase.experiment_id AND exposure.phase_id = phase.id)
+      AND exposure.experiment_id = phase.experiment_id AND exposure.phase_id = phase.id
+    ORDER BY exposure.unit LIMIT 1
+) AS held
+WHERE phase.facts_retired_at IS NOT NULL
 """
 
 DELETE = """

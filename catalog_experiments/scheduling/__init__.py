@@ -4,8 +4,18 @@ PostgreSQL says what is owed; Celery only wakes somebody up, and the sweep works
 """
 
 from catalog_experiments.scheduling.beat_rows import ScheduledJob, SyncResult, scheduled_jobs, sync_schedules
-from catalog_experiments.scheduling.jobs import AGGREGATION, ALIASES, BACKFILL, GUARDRAILS, JOBS, SWEEP
-from catalog_experiments.scheduling.leases import Lease, LeaseHeld, lease, take_lease
+from catalog_experiments.scheduling.jobs import (
+    AGGREGATION,
+    ALIASES,
+    BACKFILL,
+    GUARDRAILS,
+    JOBS,
+    RETENTION,
+    SWEEP,
+    TIMETABLE,
+    VERIFICATION,
+)
+from catalog_experiments.scheduling.leases import Lease, LeaseHeld, LeaseLost, lease, take_lease
 from catalog_experiments.scheduling.ledger import Work, claim_slot
 from catalog_experiments.scheduling.runs import (
     JobResult,
@@ -26,12 +36,16 @@ __all__ = [
     "BACKFILL",
     "GUARDRAILS",
     "JOBS",
+    "RETENTION",
     "SWEEP",
+    "TIMETABLE",
+    "VERIFICATION",
     "InvalidSchedule",
     "JobResult",
     "JobSpec",
     "Lease",
     "LeaseHeld",
+    "LeaseLost",
     "OwedSlot",
     "RetryPolicy",
     "Schedule",

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 AGGREGATION = "catalog_experiments.tasks.run_aggregation"
 GUARDRAILS = "catalog_experiments.tasks.run_guardrail_evaluation"
 BACKFILL = "catalog_experiments.tasks.run_backfill"
+TIMETABLE = "catalog_experiments.tasks.run_timetable"
+VERIFICATION = "catalog_experiments.tasks.run_verification"
+RETENTION = "catalog_experiments.tasks.run_retention"
 SWEEP = "catalog_experiments.tasks.sweep_owed_slots"
 ALERTS = "notifications.tasks.deliver_due_alerts"
 SHOP_ORDERS = "storefront.tasks.report_due_orders"
@@ -37,6 +40,9 @@ JOBS: Mapping[str, KnownJob] = {
         "BUNDLE_ACCEPTANCE_AGGREGATION_ENABLED",
         frozenset({"lookback_days"}),
     ),
+    TIMETABLE: KnownJob("experiment-timetable", "* * * * *"),
+    VERIFICATION: KnownJob("aggregate-verification", "0 3 * * *", "BUNDLE_ACCEPTANCE_AGGREGATION_ENABLED"),
+    RETENTION: KnownJob("telemetry-retention", "0 4 * * *"),
     SWEEP: KnownJob("owed-slot-sweep", "*/5 * * * *"),
     ALERTS: KnownJob("alert-sweep", "* * * * *"),
     SHOP_ORDERS: KnownJob("shop-order-report", "* * * * *"),

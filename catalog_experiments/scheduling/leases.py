@@ -33,11 +33,16 @@ RENEW = """
 UPDATE catalog_job_leases SET expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
 WHERE job = %(job)s AND token = %(token)s
 """
+CONFIRM = "SELECT 1 FROM catalog_job_leases WHERE job = %(job)s AND token = %(token)s FOR SHARE"
 RELEASE = "UPDATE catalog_job_leases SET expires_at = clock_timestamp() WHERE job = %(job)s AND token = %(token)s"
 
 
 class LeaseHeld(RuntimeError):
     """Somebody else does this job's work now."""
+
+
+class LeaseLost(RuntimeError):
+    """The work was taken over by somebody else: nothing of it may be written any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,26 @@ class Lease:
     def renew(self) -> bool:
         """Put the end off by the lease's length; False when somebody took over."""
         return self._execute(RENEW)
+
+    @contextmanager
+    def guard(self) -> Iterator[None]:
+        """Hold off a takeover while the block commits what was done.
+
+        On a connection of its own, because the work's transaction may see the lease as it was when it began.
+
+        Raises:
+            LeaseLost: somebody took over already; the block is not entered.
+        """
+        watch = connection.copy()
+        try:
+            watch.set_autocommit(False)
+            with watch.cursor() as cursor:
+                cursor.execute(CONFIRM, {"job": self.job, "token": self.token})
+                if cursor.fetchone() is None:
+                    raise LeaseLost(self.job)
+            yield
+        finally:
+            watch.close()
 
     def release(self) -> None:
         """Let the next owner in at once; nothing happens when somebody took over already."""

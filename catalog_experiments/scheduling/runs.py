@@ -5,23 +5,36 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 
-from catalog_experiments.aggregation import BundleAcceptanceAggregator, backfill
+from catalog_experiments.aggregation import BundleAcceptanceAggregator, Guard, backfill
 from catalog_experiments.enforcement import TickResult, evaluate_due
 from catalog_experiments.lifecycle import release_slots
 from catalog_experiments.models import JobOutcome, JobRun
 from catalog_experiments.publication import prune_documents
+from catalog_experiments.retention import RetentionRules, retire
 from catalog_experiments.scheduling.beat_rows import ScheduledJob, scheduled_jobs
 from catalog_experiments.scheduling.cron import Cron
-from catalog_experiments.scheduling.jobs import AGGREGATION, BACKFILL, GUARDRAILS, JOBS
-from catalog_experiments.scheduling.leases import LeaseHeld, lease
+from catalog_experiments.scheduling.jobs import (
+    AGGREGATION,
+    BACKFILL,
+    GUARDRAILS,
+    JOBS,
+    RETENTION,
+    TIMETABLE,
+    VERIFICATION,
+)
+from catalog_experiments.scheduling.leases import Lease, LeaseHeld, lease
 from catalog_experiments.scheduling.ledger import Work, claim_slot, is_open, settle_done, settle_failed
 from catalog_experiments.scheduling.schedule import JobSpec
+from catalog_experiments.scheduling.verification import verify_aggregates
+from catalog_experiments.timetable import act_due
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +104,8 @@ def run_job(spec: JobSpec, *, slot_at: datetime, trigger: str, now: datetime, wo
         work: what to do; None takes the job's own.
     """
     try:
-        with lease(f"job:{spec.id}"):
-            return _run_leased(spec, slot_at, trigger, now, work or WORKERS[spec.task])
+        with lease(f"job:{spec.id}") as taken:
+            return _run_leased(spec, slot_at, trigger, now, work or _own_work(spec, taken))
     except LeaseHeld:
         return JobResult(spec.id, JobOutcome.SKIPPED, "already running")
 
@@ -121,6 +134,11 @@ def is_switched_on(task: str) -> bool:
     """Say whether the task's own switch lets it act."""
     switch = JOBS[task].enabled_setting
     return bool(getattr(settings, switch)) if switch else True
+
+
+def _own_work(spec: JobSpec, taken: Lease) -> Worker:
+    own = WORKERS[spec.task]
+    return partial(own, guard=taken.guard) if spec.task in GUARDED else own
 
 
 def _run_leased(spec: JobSpec, slot_at: datetime, trigger: str, now: datetime, work: Worker) -> JobResult:
@@ -180,8 +198,8 @@ def _grace(spec: JobSpec) -> timedelta:
     return timedelta(seconds=min(GRACE_SECONDS, spec.cron.shortest_gap_seconds / 2))
 
 
-def _aggregate(*, now: datetime, lookback_days: int = 30) -> Work:
-    result = BundleAcceptanceAggregator().recompute(lookback_days, now=now)
+def _aggregate(*, now: datetime, lookback_days: int = 30, guard: Guard = nullcontext) -> Work:
+    result = BundleAcceptanceAggregator(guard=guard).recompute(lookback_days, now=now)
     counts = {
         "lookback_days": lookback_days,
         "bundles": result.bundles,
@@ -206,11 +224,31 @@ def counts_of(tick: TickResult) -> dict[str, Any]:
     return {**counts, "errors": list(tick.errors)} if tick.errors else counts
 
 
-def _backfill(*, now: datetime, lookback_days: int = 30) -> Work:
-    result = backfill(lookback_days=lookback_days, now=now)
+def _backfill(*, now: datetime, lookback_days: int = 30, guard: Guard = nullcontext) -> Work:
+    result = backfill(lookback_days=lookback_days, now=now, guard=guard)
     counts = {"created": result.created, "changed": result.changed, "unchanged": result.unchanged}
+    if result.retired:
+        counts["phases_retired"] = result.retired
     return Work({"lookback_days": lookback_days, **counts, "documents_pruned": prune_documents()})
 
 
-WORKERS: Mapping[str, Worker] = {AGGREGATION: _aggregate, GUARDRAILS: _evaluate, BACKFILL: _backfill}
+def _act_due(*, now: datetime) -> Work:
+    return Work(act_due(now=now).done)
+
+
+def _retire(*, now: datetime) -> Work:
+    return Work(retire(rules=RetentionRules.in_force(), now=now).counts())
+
+
+WORKERS: Mapping[str, Worker] = {
+    AGGREGATION: _aggregate,
+    GUARDRAILS: _evaluate,
+    BACKFILL: _backfill,
+    RETENTION: _retire,
+    TIMETABLE: _act_due,
+    VERIFICATION: verify_aggregates,
+}
 """What each job with slots does. The other jobs keep no slots: the sweep works these, the outbox has its own ledger."""
+
+GUARDED = frozenset({AGGREGATION, BACKFILL, VERIFICATION})
+"""Jobs that write for long: at each commit they ask whether the lease is still theirs."""

@@ -28,6 +28,7 @@ PATHS: dict[str, str] = {
     "cross": "M6 6l12 12M18 6L6 18",
     "bell": "M6 17V11a6 6 0 0 1 12 0v6l2 2H4zM10 21h4",
     "copy": "M8 8h12v12H8zM4 16V4h12",
+    "stairs": "M4 20h4v-5h4v-5h4V5h4",
     "gauge": "M4 18a8 8 0 1 1 16 0M12 18l4-6",
 }
 

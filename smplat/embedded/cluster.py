@@ -27,6 +27,7 @@ listen_addresses = ''
 unix_socket_directories = '{sockets}'
 unix_socket_permissions = 0700
 max_connections = 100
+max_locks_per_transaction = 256
 shared_buffers = 128MB
 max_wal_size = 1GB
 jit = off

@@ -14,17 +14,22 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured; `limit` is in `unit`, and the value must stay below it. Infinite: told for the record."""
+    """What was measured, with its goal in `unit`: below `limit`, or from `at_least` to `at_most`.
+
+    Infinite: told for the record.
+    """
 
     figure: str
     value: float
     unit: str
     limit: float = math.inf
+    at_most: float = math.inf
+    at_least: float = -math.inf
 
     @property
     def holds(self) -> bool:
         """Say whether the goal is met."""
-        return self.value < self.limit
+        return self.value < self.limit and self.at_least <= self.value <= self.at_most
 
     @property
     def row(self) -> dict[str, object]:
@@ -35,7 +40,8 @@ class Figure:
     @property
     def goal(self) -> str:
         """Return the goal in words of the table."""
-        return "" if math.isinf(self.limit) else f"< {self.limit:g}"
+        goals = {"<": self.limit, "<=": self.at_most, ">=": self.at_least}
+        return " and ".join(f"{sign} {goal:g}" for sign, goal in goals.items() if not math.isinf(goal))
 
 
 def show(figures: Sequence[Figure], console: Console) -> None:

@@ -42,6 +42,7 @@ def test_checks__production_settings__clean() -> None:
         ({"UNIT_ID_HASH_KEY": ["insecure-debug-unit-key"]}, "smplat.E003"),
         ({"EXPERIMENT_OVERLAP": "maybe"}, "smplat.E004"),
         ({"CATALOG_SHOP_TIME_ZONE": "Europe/Atlantis"}, "smplat.E005"),
+        ({"TELEMETRY_ORDER_RETENTION_DAYS": -1}, "smplat.E010"),
         ({"ALERT_WEBHOOK_URL": "http://hooks.example/x", "ALERT_WEBHOOK_SECRET": "whsec_x"}, "smplat.E008"),
         ({"ALERT_WEBHOOK_URL": "https://[broken", "ALERT_WEBHOOK_SECRET": "whsec_x"}, "smplat.E008"),
         ({"ALERT_WEBHOOK_URL": "https://hooks.example/x", "ALERT_WEBHOOK_SECRET": ""}, "smplat.E009"),

@@ -91,6 +91,8 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
     ({"primary_metric": "likes"}, "primary_metric", "choice"),
     ({"unit_kind": "household"}, "unit_kind", "choice"),
     ({"targeting": {"a": {"$where": 1}}}, "targeting", "targeting"),
+    ({"segments": ["shoe_size"]}, "segments[0]", "unknown_segment"),
+    ({"segments": ["device", "device"]}, "segments[1]", "duplicate"),
     ({"forced_units": {"qa": "nobody"}}, "forced_units.qa", "unknown_variant"),
     ({"owner_username": "nobody"}, "owner_username", "unknown"),
     ({"variants": (CONTROL, BAD_KEY)}, "variants[1].key", "slug_not_path_safe"),

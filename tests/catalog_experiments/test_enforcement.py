@@ -81,7 +81,7 @@ def test_evaluate__test_variant_breached__pauses_with_event_document_and_alert()
     assert (outcome.paused, outcome.alerts, outcome.superseded) == (True, 1, False)
     assert experiment.status == ExperimentStatus.PAUSED
     assert experiment.pause_cause == PauseCause.BREACHED
-    assert "13 of 300 buyers took the offer (4.33 %), below the bound of 10.00 %" in experiment.pause_reason
+    assert "13 of 300 orders took the bundle (4.33 %), below the limit of 10.00 %" in experiment.pause_reason
     assert outcome.evaluation is not None
     assert outcome.evaluation.action == EvaluationAction.PAUSED
     assert outcome.evaluation.verdict == Verdict.BREACHED
@@ -103,11 +103,11 @@ def test_evaluate__breached__alert_holds_numbers_links_and_next_step() -> None:
     lines = {line["label"]: line["value"] for line in alert.facts["lines"]}
     assert alert.kind == "guardrail_breached"
     assert alert.severity == "critical"
-    assert lines["test: accepted"] == "13 of 300 buyers"
+    assert lines["test: accepted"] == "13 of 300 orders"
     assert lines["test: lowest acceptance"] == "10.00 %"
-    assert lines["control (control)"] == "60 of 300 buyers (20.00 %)"
-    assert "pause line 20 to 1" in lines["test: evidence"]
-    assert alert.facts["links"][0]["url"] == "https://shop.example/admin/merchandising/bundles/cup-saucer"
+    assert lines["control"] == "60 of 300 orders (20.00 %)"
+    assert "pauses at 20×" in lines["test: evidence"]
+    assert alert.facts["links"][1]["url"] == "https://shop.example/admin/merchandising/bundles/cup-saucer"
     assert alert.facts["next_step"]
     assert outcome.evaluation is not None
     assert alert.facts["data"]["record_hash"] == outcome.evaluation.record_hash
@@ -458,7 +458,7 @@ def test_evaluate__changed_by_a_person_meanwhile__superseded_then_judged_anew(mo
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("step", ["append_record", "enqueue", "drafts_of"])
+@pytest.mark.parametrize("step", ["append_records", "enqueue", "drafts_of"])
 def test_evaluate__exception_between_the_steps__leaves_no_trace(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
     experiment = make_breaching()
 
@@ -720,6 +720,7 @@ def test_verify_chain__record_of_a_pause_cut_off__found() -> None:
     evaluate(experiment.pk, now=LATER)
 
     forge("DELETE FROM {table} WHERE action = 'paused'")
+    forge("DELETE FROM catalog_bundle_experiment_guardrail_head")
 
     difference = verify_chain().first_difference
     assert difference is not None

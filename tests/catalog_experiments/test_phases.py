@@ -214,6 +214,18 @@ def test_reasons__for_another_rule__name_it(field: str, value: object, reason: s
     assert reasons_for_new_phase(experiment, phase) == (reason,)
 
 
+@pytest.mark.parametrize(
+    ("changed", "reasons"),
+    [({"drop_metric": "revenue"}, ("guardrail rules",)), ({"max_drop_vs_control": 0.3}, ()), ({}, ())],
+)
+def test_reasons__for_another_metric_of_the_drop__name_it(changed: dict[str, object], reasons: tuple[str, ...]) -> None:
+    experiment = make_experiment(guardrail_config={"max_drop_vs_control": 0.2})
+    phase = open_phase(experiment, reason="", now=NOON)
+    experiment.guardrail_config = experiment.guardrail_config | changed
+
+    assert reasons_for_new_phase(experiment, phase) == reasons
+
+
 def exposure_partitions() -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(

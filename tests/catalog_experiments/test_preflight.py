@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 
 from catalog_experiments.models import Bundle, BundleAcceptanceMetric, Experiment, JobRun
 from catalog_experiments.preflight import Check, failures, run_preflight, warnings
+from catalog_experiments.stats.persistence import chance_of_bad_batch, chance_of_run
 from tests.builders import NOON, make_bundle, make_experiment, make_running_experiment
 from tests.catalog_experiments.acting import edit, publish
 
@@ -24,9 +25,13 @@ CODES = [
     "bundles",
     "payloads",
     "guardrails",
+    "pause_rule",
     "targeting",
     "exclusion_group",
     "slot",
+    "schedule",
+    "ramp",
+    "timetable",
     "acceptance",
     "backfill",
     "jobs",
@@ -242,7 +247,6 @@ def test_threshold__the_control_itself_misses__warns(config: dict[str, float], w
         ({"cost_minor": None}, "prices", "cup-saucer-test has no cost"),
         ({"currency": "USD"}, "prices", "EUR and USD"),
         ({"stock_state": "unknown"}, "stock", "The stock of cup-saucer-test is unknown."),
-        ({"stock_state": "out_of_stock"}, "stock", "cup-saucer-test is out of stock."),
     ],
 )
 def test_bundle__with_unknown_money_or_stock__warns(fields: dict[str, Any], code: str, words: str) -> None:
@@ -255,6 +259,41 @@ def test_bundle__with_unknown_money_or_stock__warns(fields: dict[str, Any], code
     assert words in check.sentence
 
 
+def test_pause_rule__evidence__passes_with_its_chance_of_error() -> None:
+    check = check_of(make_ready(), "pause_rule")
+
+    assert check.outcome == "pass"
+    assert check.sentence == "Pauses rest on evidence: a false one has a chance of at most 5 %."
+
+
+def test_pause_rule__persistent__warns_with_its_price_and_its_reason() -> None:
+    draft = make_ready(
+        guardrail_config={
+            "min_acceptance_rate": 0.1,
+            "pause_rule": "persistent",
+            "consecutive": 5,
+            "pause_rule_reason": "The old shop did it like this",
+        }
+    )
+
+    check = check_of(draft, "pause_rule")
+
+    # 20,000 orders in 30 days, half of them a variant's: 14 an hour, 4 hours a batch of 56, 84 batches in 14 days.
+    bad = chance_of_bad_batch(0.11, 0.1, 56)
+    assert check.outcome == "warn"
+    assert f"would pause {100 * chance_of_run(bad, 84, 5):.0f} % of healthy experiments within 14 days" in check.sentence
+    assert "The old shop did it like this" in check.sentence
+
+
+def test_guardrails__persistent_without_a_reason__fails() -> None:
+    draft = make_ready(guardrail_config={"min_acceptance_rate": 0.1, "pause_rule": "persistent"})
+
+    check = check_of(draft, "guardrails")
+
+    assert check.outcome == "fail"
+    assert "say in pause_rule_reason why it is wanted" in check.sentence
+
+
 def test_traffic__too_little_for_eight_weeks__warns_with_the_days() -> None:
     draft = make_experiment()
     make_acceptance("cup-saucer-control", accepted=60, sample=300)
@@ -263,7 +302,7 @@ def test_traffic__too_little_for_eight_weeks__warns_with_the_days() -> None:
 
     # 6,510 orders per variant for 20 % to 22 % (Fleiss) at 5 a day each: 1,302 days, whole weeks, and the window of 7.
     assert check.outcome == "warn"
-    assert check.sentence.startswith("A lift of 10% in acceptance (6,510 orders per variant) would take 1,309 days")
+    assert check.sentence.startswith("A lift of 10 % in acceptance (6,510 orders per variant) would take 1,309 days")
 
 
 def test_traffic__of_a_page_without_figures__is_unknown() -> None:
@@ -306,7 +345,7 @@ def test_command__as_json__prints_every_check(capsys: pytest.CaptureFixture[str]
 def test_command__with_a_failing_check__exits_with_1(capsys: pytest.CaptureFixture[str]) -> None:
     make_experiment(variants=[])
 
-    with pytest.raises(CommandError, match="of 15 checks fail") as refused:
+    with pytest.raises(CommandError, match=f"of {len(CODES)} checks fail") as refused:
         call_command("preflight", "cup-saucer")
 
     assert refused.value.returncode == 1
@@ -316,3 +355,28 @@ def test_command__with_a_failing_check__exits_with_1(capsys: pytest.CaptureFixtu
 def test_command__for_an_unknown_experiment__says_so() -> None:
     with pytest.raises(CommandError, match="no experiment 'nobody'"):
         call_command("preflight", "nobody")
+
+
+def test_schedule__end_that_is_past__fails() -> None:
+    passed = check_of(make_experiment(slug="ahead", scheduled_end_at=NOON + dt.timedelta(hours=1)), "schedule")
+    failed = check_of(make_experiment(slug="past", scheduled_end_at=NOON), "schedule")
+
+    assert (passed.outcome, failed.outcome) == ("pass", "fail")
+    assert "is past" in failed.sentence
+
+
+def test_ramp__that_does_not_split_by_the_weights__fails() -> None:
+    plan = [{"coverage": 501}, {"coverage": 10_000}]
+
+    assert check_of(make_experiment(slug="odd", ramp_plan=plan), "ramp").outcome == "fail"
+    assert "5 %, 100 %" in check_of(make_experiment(ramp_plan=[{"coverage": 500}, plan[1]]), "ramp").sentence
+
+
+def test_timetable__left_to_the_clock_and_nobody_looks__warns() -> None:
+    draft = make_experiment(scheduled_end_at=NOON + dt.timedelta(hours=1))
+
+    assert check_of(draft, "timetable").outcome == "warn"
+    JobRun.objects.create(
+        job="experiment-timetable", slot_at=NOON, trigger="schedule", started_at=NOON, outcome="done", attempts=1
+    )
+    assert check_of(draft, "timetable").outcome == "pass"

@@ -15,7 +15,17 @@ from django.test import override_settings
 from django.utils import timezone
 
 from catalog_experiments.models import JobOutcome, JobRun, VariantMetric
-from catalog_experiments.scheduling import AGGREGATION, ALIASES, BACKFILL, GUARDRAILS, JOBS, SWEEP
+from catalog_experiments.scheduling import (
+    AGGREGATION,
+    ALIASES,
+    BACKFILL,
+    GUARDRAILS,
+    JOBS,
+    RETENTION,
+    SWEEP,
+    TIMETABLE,
+    VERIFICATION,
+)
 from catalog_experiments.tasks import TASKS
 from smplat.celery import app
 from tests.builders import make_running_experiment
@@ -57,7 +67,7 @@ def models_of(label: str) -> Any:
 
 
 def test_registry__all_names_of_the_schedule_and_the_runbook__are_registered() -> None:
-    names = {AGGREGATION, GUARDRAILS, BACKFILL, SWEEP, *ALIASES}
+    names = {AGGREGATION, GUARDRAILS, BACKFILL, RETENTION, SWEEP, TIMETABLE, VERIFICATION, *ALIASES}
 
     app.loader.import_default_modules()
 

@@ -117,6 +117,18 @@ def test_step_4_publish__checklist_then_running(merchandiser: Page, stack: Stack
     assert stack.api("GET", f"/catalog/experiments/{SLUG}").json()["status"] == "running"
 
 
+def test_step_4_publish__seen_in_the_shop__card_says_live_confirmed(merchandiser: Page) -> None:
+    card = merchandiser.locator(f"[data-experiment='{SLUG}']")
+
+    def is_confirmed() -> bool:
+        merchandiser.goto("/admin/merchandising/bundles")
+        return "Live confirmed at" in card.inner_text()
+
+    wait_until(is_confirmed, 60)
+
+    expect(card.locator(".cc-sighting")).to_contain_text("UTC")
+
+
 def test_step_5_storefront__shows_the_offer_with_provenance(visitor: Page, stack: Stack) -> None:
     product = stack.api("GET", "/catalog/bundles/e2e-test").json()["primaryProductSlug"]
     provenance = stack.api("GET", f"/catalog/experiments/{SLUG}").json()["provenance"]

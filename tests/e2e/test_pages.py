@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import axe_playwright_python
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.e2e.conftest import Stack, log_in, shoot
 
@@ -16,6 +17,10 @@ ADMIN_PAGES = {
     "control-center": "/admin/merchandising/bundles",
     "drafts": "/admin/merchandising/bundles?view=drafts",
     "new-experiment": "/admin/merchandising/bundles/new",
+    "experiment": "/admin/merchandising/bundles/cup-and-saucer",
+    "edit": "/admin/merchandising/bundles/slow-coffee-corner/edit",
+    "publish": "/admin/merchandising/bundles/slow-coffee-corner/publish",
+    "guardrail-backtest": "/admin/merchandising/bundles/cup-and-saucer/guardrail-backtest",
     "experiments": "/admin/catalog_experiments/experiment/",
     "bundles": "/admin/catalog_experiments/bundle/",
     "jobs": "/admin/catalog_experiments/jobrun/",
@@ -23,6 +28,7 @@ ADMIN_PAGES = {
 }
 Scheme = Literal["light", "dark"]
 SERIOUS = ("serious", "critical")
+PHONE_WIDTH = 390
 
 
 def serious_findings(page: Page) -> list[str]:
@@ -37,36 +43,59 @@ def serious_findings(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ADMIN_PAGES)
-def test_admin_page__axe__finds_nothing_serious(browser: Browser, stack: Stack, name: str, scheme: Scheme) -> None:
-    context = browser.new_context(
-        base_url=stack.address, color_scheme=scheme, bypass_csp=True, viewport={"width": 1360, "height": 1000}
-    )
+def unfold(page: Page) -> None:
+    """Open what is folded away, so that it is looked at too."""
+    page.evaluate("document.querySelectorAll('.cc details').forEach(details => { details.open = true })")
+
+
+@pytest.fixture(scope="module", params=["light", "dark"])
+def scheme(request: pytest.FixtureRequest) -> Scheme:
+    """Take one color scheme after the other."""
+    return cast("Scheme", request.param)
+
+
+@pytest.fixture(scope="module")
+def desk(browser: Browser, stack: Stack, scheme: Scheme) -> Iterator[Page]:
+    """Open a logged-in page of a desk's width that may be given scripts to run."""
+    size: ViewportSize = {"width": 1360, "height": 1000}
+    context = browser.new_context(base_url=stack.address, color_scheme=scheme, bypass_csp=True, viewport=size)
     page = context.new_page()
     log_in(page, "admin", stack.password)
-    page.goto(ADMIN_PAGES[name])
-    page.wait_for_load_state("networkidle")
-
-    findings = serious_findings(page)
-    shoot(page, f"{name}-{scheme}")
+    yield page
     context.close()
+
+
+@pytest.fixture(scope="module")
+def phone(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """Open a logged-in page of a phone's width."""
+    context = browser.new_context(base_url=stack.address, viewport={"width": PHONE_WIDTH, "height": 844})
+    page = context.new_page()
+    log_in(page, "admin", stack.password)
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("name", ADMIN_PAGES)
+def test_admin_page__axe__finds_nothing_serious(desk: Page, scheme: Scheme, name: str) -> None:
+    desk.goto(ADMIN_PAGES[name])
+    desk.wait_for_load_state("load")
+    unfold(desk)
+
+    findings = serious_findings(desk)
+    shoot(desk, f"{name}-{scheme}")
 
     assert findings == []
 
 
-@pytest.mark.parametrize("name", ["control-center", "new-experiment"])
-def test_admin_page__on_a_phone__does_not_scroll_sideways(browser: Browser, stack: Stack, name: str) -> None:
-    context = browser.new_context(base_url=stack.address, viewport={"width": 390, "height": 844})
-    page = context.new_page()
-    log_in(page, "admin", stack.password)
-    page.goto(ADMIN_PAGES[name])
+@pytest.mark.parametrize("name", ["control-center", "new-experiment", "experiment", "publish", "guardrail-backtest"])
+def test_admin_page__on_a_phone__does_not_scroll_sideways(phone: Page, name: str) -> None:
+    phone.goto(ADMIN_PAGES[name])
+    unfold(phone)
 
-    width = page.evaluate("document.documentElement.scrollWidth")
-    shoot(page, f"{name}-narrow")
-    context.close()
+    width = phone.evaluate("document.documentElement.scrollWidth")
+    shoot(phone, f"{name}-narrow")
 
-    assert width <= 390
+    assert width <= PHONE_WIDTH
 
 
 def test_admin_pages__content_policy__refuses_nothing(merchandiser: Page) -> None:
@@ -79,3 +108,16 @@ def test_admin_pages__content_policy__refuses_nothing(merchandiser: Page) -> Non
         merchandiser.goto(address)
 
     assert refused == []
+
+
+def test_backtest__from_the_draft_page__tries_what_stands_in_the_form(merchandiser: Page) -> None:
+    merchandiser.goto("/admin/merchandising/bundles/slow-coffee-corner/edit")
+    merchandiser.get_by_label("Least acceptance, %").fill("7.5")
+
+    with merchandiser.expect_popup() as opened:
+        merchandiser.get_by_role("button", name="Try the guardrails on the past").click()
+
+    backtest = opened.value
+    expect(backtest.get_by_role("heading", name="Result")).to_be_visible()
+    expect(backtest.locator(".cc-said")).to_contain_text("least acceptance 7.5 %")
+    expect(backtest.get_by_label("Least acceptance, %")).to_have_value("7.5")

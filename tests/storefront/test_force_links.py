@@ -57,7 +57,7 @@ def test_link__opened__shows_its_variant_for_the_session_and_exposes_nobody(
 
     assert (HEADLINE in first, HEADLINE in again) == (is_shown, is_shown)
     assert "Test visit" in first
-    assert not Exposure.objects.exists()
+    assert not Exposure.objects.filter(excluded_as=None).exists()
 
 
 def test_link__opened_by_a_shopper__shows_nothing_of_the_experiment(guest: Client, experiment: Experiment) -> None:
@@ -88,7 +88,7 @@ def test_link__to_an_unknown_variant__shows_the_visitors_own_uncounted(guest: Cl
     page = open_link(guest, "ghost")
 
     assert "Test visit" in page
-    assert not Exposure.objects.exists()
+    assert not Exposure.objects.filter(excluded_as=None).exists()
 
 
 def test_link__a_day_later__the_browser_counts_again(guest: Client, experiment: Experiment) -> None:
@@ -110,8 +110,8 @@ def test_order__after_a_link__is_no_outcome(guest: Client, experiment: Experimen
 
     assert answer.status_code == 302
     assert ShopOrder.objects.count() == 1
-    assert not Order.objects.filter(unit__isnull=False).exists()
-    assert not Exposure.objects.exists()
+    assert Order.objects.get().excluded_as == "staff"
+    assert not Exposure.objects.filter(excluded_as=None).exists()
 
 
 def test_link__opened_by_staff__forces_beside_the_panel(

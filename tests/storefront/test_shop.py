@@ -215,15 +215,14 @@ def test_report__refused_for_good__is_not_sent_again() -> None:
     assert not Order.objects.exists()
 
 
-def test_report__order_of_staff__stays_in_the_shop() -> None:
+def test_report__order_of_staff__is_kept_and_left_out() -> None:
     shop.add_product(VISITOR, make_shelf(), now=NOON)
     order = shop.place_order(VISITOR, {}, now=NOON, is_internal=True)
 
     shop.report([order], now=NOON)
-    shop.report_due(now=LATER)
 
     assert order.unit_id == ""
-    assert not Order.objects.exists()
+    assert Order.objects.get().excluded_as == "staff"
 
 
 def test_order_of__somebody_else__is_none() -> None:

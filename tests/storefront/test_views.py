@@ -145,20 +145,18 @@ def test_product__new_visitor__gets_a_cookie_and_stays_in_the_variant(shopper: C
     assert Exposure.objects.count() == 1
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"user-agent": "Googlebot/2.1"},
-        {"user-agent": ""},
-        {"sec-purpose": "prefetch", "user-agent": "Mozilla/5.0 Firefox/140"},
-    ],
-)
-def test_product__bot_or_prefetch__is_never_exposed(
-    shopper: Client, experiment: Experiment, headers: dict[str, str]
-) -> None:
-    response = shopper.get(PAGE, headers=headers)
+@pytest.mark.parametrize("agent", ["Googlebot/2.1", ""])
+def test_product__bot__is_kept_once_and_left_out(shopper: Client, experiment: Experiment, agent: str) -> None:
+    for _ in range(2):
+        assert shopper.get(PAGE, headers={"user-agent": agent}).status_code == 200
 
-    assert response.status_code == 200
+    assert [exposure.excluded_as for exposure in Exposure.objects.all()] == ["bot"]
+
+
+def test_product__fetched_ahead__is_never_exposed(shopper: Client, experiment: Experiment) -> None:
+    headers = {"sec-purpose": "prefetch", "user-agent": "Mozilla/5.0 Firefox/140"}
+
+    assert shopper.get(PAGE, headers=headers).status_code == 200
     assert not Exposure.objects.exists()
 
 
@@ -175,7 +173,7 @@ def test_product__head__is_not_exposed(shopper: Client, experiment: Experiment) 
     assert not Exposure.objects.exists()
 
 
-def test_product__staff__sees_the_overlay_and_is_not_exposed(
+def test_product__staff__sees_the_overlay_and_is_left_out(
     shopper: Client, experiment: Experiment, admin_user: User
 ) -> None:
     shopper.force_login(admin_user)
@@ -185,7 +183,7 @@ def test_product__staff__sees_the_overlay_and_is_not_exposed(
 
     assert "hidden-experiment: discount-key" in page
     assert "Your views and orders are not counted" in page
-    assert not Exposure.objects.exists()
+    assert [exposure.excluded_as for exposure in Exposure.objects.all()] == ["staff"]
 
 
 def test_product__paused__shows_control_and_exposes_nobody(
@@ -425,7 +423,7 @@ def test_checkout__staff__orders_without_being_counted(
     shopper.post(reverse("storefront:checkout"), DELIVERY)
 
     assert ShopOrder.objects.get().is_internal
-    assert not Order.objects.exists()
+    assert Order.objects.get().excluded_as == "staff"
 
 
 def test_order__of_somebody_else__is_404(shopper: Client) -> None:

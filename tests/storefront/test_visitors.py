@@ -6,7 +6,8 @@ import pytest
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from storefront.visitors import COOKIE, is_bot, is_prefetch, remember, visitor_of
+from catalog_experiments.intake import is_bot
+from storefront.visitors import COOKIE, bot_unit, is_prefetch, remember, visitor_of
 
 BROWSER = {"user-agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
@@ -55,6 +56,13 @@ def test_is_bot__machine__is_one_and_gets_no_cookie(rf: RequestFactory, agent: s
     assert is_bot(agent)
     assert visitor.is_bot
     assert COOKIE not in response.cookies
+
+
+def test_bot_unit__same_name_twice__is_one_unit(rf: RequestFactory) -> None:
+    first, again, other = (rf.get("/", headers={"user-agent": name}) for name in ("Bot/1", "Bot/1", "Bot/2"))
+
+    assert bot_unit(first) == bot_unit(again)
+    assert bot_unit(first) != bot_unit(other)
 
 
 def test_is_prefetch__browser_fetches_ahead__is_one(rf: RequestFactory) -> None:

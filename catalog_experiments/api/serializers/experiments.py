@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from catalog_experiments.api.serializers.fields import (
     ChoiceField,
     FlagField,
+    InstantField,
     ObjectField,
     SlugField,
     StrictSerializer,
     TextField,
     WholeNumberField,
 )
+from catalog_experiments.api.serializers.ramps import RampSerializer, RampStepSerializer, ramp_of
 from catalog_experiments.models import (
     Conclusion,
     Experiment,
     ExperimentStatus,
     PauseCause,
     PrimaryMetric,
+    Segment,
     UnitKind,
     Variant,
 )
@@ -57,7 +62,19 @@ class ExperimentSettingsSerializer(StrictSerializer):
     primary_metric = ChoiceField(choices=PrimaryMetric.choices, allow_blank=True, required=False)
     attribution_window_days = WholeNumberField(min_value=1, max_value=365, required=False)
     planned_sample_size = WholeNumberField(min_value=1, max_value=2_000_000_000, allow_null=True, required=False)
+    stop_at_planned_sample = FlagField(required=False, help_text="Complete by itself once the sample is complete.")
+    scheduled_start_at = InstantField(allow_null=True, required=False)
+    scheduled_end_at = InstantField(allow_null=True, required=False)
+    ramp_plan = serializers.ListField(
+        child=RampStepSerializer(), max_length=20, required=False, help_text="Steps of rising coverage; [] for none."
+    )
     targeting = ObjectField(required=False)
+    segments = serializers.ListField(
+        child=ChoiceField(choices=Segment.choices),
+        max_length=len(Segment),
+        required=False,
+        help_text="By what results are also told apart; fixed when a phase opens.",
+    )
     forced_units = ObjectField(required=False, help_text="Unit id to variant key, for QA; never counted.")
     exclusion_group = SlugField(max_length=150, allow_null=True, required=False)
     exclusion_start = WholeNumberField(min_value=0, max_value=9_999, required=False, help_text="First bucket taken.")
@@ -130,6 +147,14 @@ class ProvenanceSerializer(serializers.Serializer[Any]):
     published_at = serializers.DateTimeField(allow_null=True)
 
 
+class ScheduledLocalSerializer(serializers.Serializer[Any]):
+    """The scheduled start and end by the shop's clock."""
+
+    time_zone = serializers.CharField()
+    start = serializers.CharField(allow_null=True)
+    end = serializers.CharField(allow_null=True)
+
+
 class ExperimentSerializer(serializers.Serializer[Experiment]):
     """An experiment as it is; pass the newest metric rows by variant id as the context's `metrics`."""
 
@@ -149,7 +174,18 @@ class ExperimentSerializer(serializers.Serializer[Experiment]):
     primary_metric = serializers.ChoiceField(choices=PrimaryMetric.choices, allow_blank=True)
     attribution_window_days = serializers.IntegerField()
     planned_sample_size = serializers.IntegerField(allow_null=True)
+    planned_sample_at = serializers.SerializerMethodField()
+    stop_at_planned_sample = serializers.BooleanField()
+    scheduled_start_at = serializers.DateTimeField(allow_null=True)
+    scheduled_end_at = serializers.DateTimeField(allow_null=True)
+    scheduled_local = serializers.SerializerMethodField()
+    schedule_refusal = serializers.CharField(
+        help_text="Why a scheduled start or end did not happen; empty when it may."
+    )
+    ramp_plan = serializers.ListField(child=serializers.DictField())
+    ramp = serializers.SerializerMethodField()
     targeting = serializers.DictField()
+    segments = serializers.ListField(child=serializers.CharField())
     forced_units = serializers.DictField()
     exclusion_group = serializers.CharField(source="exclusion_group_id", allow_null=True)
     exclusion_start = serializers.IntegerField(help_text="First of the group's 10,000 buckets that is taken.")
@@ -174,6 +210,23 @@ class ExperimentSerializer(serializers.Serializer[Experiment]):
     def get_owner(self, experiment: Experiment) -> str | None:
         """Return the owner's user name."""
         return experiment.owner.get_username() if experiment.owner else None
+
+    def get_planned_sample_at(self, experiment: Experiment) -> datetime | None:
+        """Return the watermark at which the current phase's planned sample was first seen complete."""
+        return experiment.current_phase.planned_sample_at if experiment.current_phase else None
+
+    @extend_schema_field(ScheduledLocalSerializer)
+    def get_scheduled_local(self, experiment: Experiment) -> dict[str, Any]:
+        """Return the scheduled moments by the shop's clock, with its offset."""
+        zone = settings.CATALOG_SHOP_TIME_ZONE
+        moments = {"start": experiment.scheduled_start_at, "end": experiment.scheduled_end_at}
+        local = {name: moment and moment.astimezone(ZoneInfo(zone)).isoformat() for name, moment in moments.items()}
+        return dict(ScheduledLocalSerializer({"time_zone": zone, **local}).data)
+
+    @extend_schema_field(RampSerializer(allow_null=True))
+    def get_ramp(self, experiment: Experiment) -> dict[str, Any] | None:
+        """Return where the ramp stands, null without one."""
+        return ramp_of(experiment)
 
     def get_phase(self, experiment: Experiment) -> int | None:
         """Return the number of the current phase, null for a draft."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -58,6 +59,18 @@ class WholeNumberField(serializers.IntegerField):
         if type(data) is not int:
             self.fail("invalid")
         return data
+
+
+class NumberField(serializers.FloatField):
+    """A finite JSON number: not text, not a boolean."""
+
+    default_error_messages = {"invalid": "Send a number, without quotes."}
+
+    def to_internal_value(self, data: Any) -> float:
+        """Return the number; anything else is invalid."""
+        if type(data) not in (int, float) or not math.isfinite(data):
+            self.fail("invalid")
+        return float(data)
 
 
 class FlagField(serializers.BooleanField):

@@ -20,12 +20,30 @@ from catalog_experiments.api.serializers.fields import (
     WholeNumberField,
 )
 from catalog_experiments.api.serializers.foreign_exposures import GrowthBookViewSerializer, SegmentViewSerializer
-from catalog_experiments.models import OrderStatus
+from catalog_experiments.models import ExcludedTraffic, OrderStatus
 
 MAX_BATCH = 1_000
 MAX_UNIT_ID = 255
 MAX_WHOLE = 10**12
 OUTCOMES = ("accepted", "duplicate", "conflict", "revised", "rejected")
+
+
+def traffic_field() -> ChoiceField:
+    """Build the field by which a sender marks what is kept and never counted."""
+    return ChoiceField(
+        choices=ExcludedTraffic.choices, allow_null=True, required=False, help_text="Kept, and left out of every count."
+    )
+
+
+def user_agent_field() -> TextField:
+    """Build the field that gives bots away."""
+    return TextField(
+        max_length=1_000,
+        allow_blank=True,
+        allow_null=True,
+        required=False,
+        help_text="The visitor's browser: bots are kept and never counted. Not stored.",
+    )
 
 
 class ExposureSerializer(StrictSerializer):
@@ -38,6 +56,8 @@ class ExposureSerializer(StrictSerializer):
     phase = WholeNumberField(min_value=1, max_value=32_767, allow_null=True, required=False)
     segments = serializers.DictField(child=TextField(max_length=100, allow_blank=True), allow_null=True, required=False)
     is_holdout = FlagField(required=False, help_text="The decision held the visitor out, who saw the control.")
+    traffic = traffic_field()
+    user_agent = user_agent_field()
 
 
 class OrderLineSerializer(StrictSerializer):
@@ -84,6 +104,11 @@ class OrderSerializer(StrictSerializer):
     source = TextField(max_length=32, required=False)  # type: ignore[assignment]  # a name of DRF's own
     cancelled_at = InstantField(allow_null=True, required=False)
     refunded_minor = WholeNumberField(min_value=0, max_value=MAX_WHOLE, required=False)
+    traffic = traffic_field()
+    user_agent = user_agent_field()
+    payment = TextField(
+        max_length=150, allow_blank=True, allow_null=True, required=False, help_text="A test payment marks a test."
+    )
 
 
 class ExposureBatchSerializer(serializers.Serializer[Any]):

@@ -7,6 +7,7 @@ from typing import Any
 from rest_framework import serializers
 
 from catalog_experiments.api.serializers.experiments import MetricSerializer
+from catalog_experiments.api.serializers.quality import DataQualitySerializer, UnitCountsSerializer
 from catalog_experiments.guardrails import Verdict
 from catalog_experiments.models import ExperimentStatus
 
@@ -18,6 +19,17 @@ def interval_field(**options: Any) -> serializers.ListField:
     return serializers.ListField(
         child=serializers.FloatField(allow_null=True), min_length=2, max_length=2, allow_null=True, **options
     )
+
+
+class AdjustedReportSerializer(serializers.Serializer[Any]):
+    """The difference adjusted by past revenue (CUPED), beside the raw one."""
+
+    difference = serializers.FloatField(allow_null=True)
+    standard_error = serializers.FloatField(allow_null=True)
+    interval = interval_field()
+    relative_lift = serializers.FloatField(allow_null=True, help_text="Over the control's raw mean.")
+    variance_reduction = serializers.FloatField(allow_null=True, help_text="Share of the raw variance that went away.")
+    reason = serializers.CharField()
 
 
 class MetricReportSerializer(serializers.Serializer[Any]):
@@ -35,6 +47,24 @@ class MetricReportSerializer(serializers.Serializer[Any]):
     relative_interval = interval_field()
     is_mature = serializers.BooleanField()
     reason = serializers.CharField(help_text="Why something is missing; empty when nothing is.")
+    adjusted = AdjustedReportSerializer(allow_null=True)
+
+
+class SegmentVariantReportSerializer(serializers.Serializer[Any]):
+    """One variant among the units of a segment."""
+
+    key = serializers.CharField()
+    name = serializers.CharField()
+    is_control = serializers.BooleanField()
+    metrics = MetricReportSerializer(many=True)
+
+
+class SegmentReportSerializer(serializers.Serializer[Any]):
+    """One pre-registered segment, exploratory: a single one decides nothing."""
+
+    kind = serializers.CharField(help_text="device, country or history.")
+    value = serializers.CharField()
+    variants = SegmentVariantReportSerializer(many=True)
 
 
 class VariantReportSerializer(serializers.Serializer[Any]):
@@ -53,6 +83,7 @@ class VariantReportSerializer(serializers.Serializer[Any]):
     lift_interval = interval_field()
     lift_reason = serializers.CharField()
     metrics = MetricReportSerializer(many=True)
+    units = UnitCountsSerializer()
 
 
 class SrmReportSerializer(serializers.Serializer[Any]):
@@ -82,6 +113,8 @@ class ReportSerializer(serializers.Serializer[Any]):
     planned_sample_size = serializers.IntegerField(allow_null=True)
     notes = serializers.ListField(child=serializers.CharField())
     is_final = serializers.BooleanField(help_text="Whether fixed-horizon results are shown.")
+    segments = SegmentReportSerializer(many=True)
+    quality = DataQualitySerializer(allow_null=True)
 
 
 class MetricHistorySerializer(MetricSerializer):

@@ -192,7 +192,7 @@ def test_detail__outage__is_called_so_and_its_alert_stands_in_the_timeline(clien
     page = client_as("viewer").get(f"{HOME}/cup-saucer").content.decode()
 
     assert "Guardrails: outage" in page
-    assert "Alert: cup-saucer was paused: test failed outright" in page
+    assert "Alert: cup-saucer was paused: test missed its guardrail by far" in page
 
 
 def test_landing__hold__says_in_words_why_the_data_cannot_be_trusted(client_as: ClientAs) -> None:

@@ -118,8 +118,8 @@ def test_detail__of_a_draft__offers_none(client_as: ClientAs) -> None:
 def draft_form(client: Client) -> dict[str, str]:
     """Return the edit page's fields as a browser would post them back."""
     context = client.get(f"{HOME}/cup-saucer/edit").context
-    form, rows = context["form"], context["variants"]
+    form, variants, ramp = context["form"], context["variants"], context["ramp"]
     fields = {name: form[name].value() for name in form.fields}
-    for row in (rows.management_form, *rows.forms):
+    for row in (variants.management_form, *variants.forms, ramp.management_form, *ramp.forms):
         fields |= {row.add_prefix(name): row[name].value() for name in row.fields}
     return {name: "" if value is None else str(value) for name, value in fields.items()}

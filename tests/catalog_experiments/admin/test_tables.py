@@ -15,11 +15,12 @@ from tests.builders import make_bundle, make_running_experiment
 
 ClientAs = Callable[[str], Client]
 PARTS = {"basket", "basketline", "deliveryattempt"}  # the shop's own rows, and lines inside a delivery
+WORKING_SUMS = {"openunit", "bundleacceptancehour"}  # a key of two columns, which the admin cannot show
 OURS = [
     model
     for label in ("catalog_experiments", "storefront", "notifications")
     for model in apps.get_app_config(label).get_models()
-    if model._meta.model_name not in PARTS
+    if model._meta.model_name not in PARTS | WORKING_SUMS
 ]
 EDITABLE = {"bundle", "apikey", "product", "alert", "delivery", "exclusiongroup", "holdout"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import unescape
 
 import pytest
 from django.test import Client
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from catalog_experiments.models import Experiment, ExperimentEvent, ExperimentStatus
 from catalog_experiments.service import CatalogExperimentService
-from tests.builders import make_experiment
+from tests.builders import make_experiment, make_running_experiment
 
 HOME = "/admin/merchandising/bundles"
 ClientAs = Callable[[str], Client]
@@ -182,3 +183,43 @@ def test_conclude__completed_without_conclusion__fills_it_in(client_as: ClientAs
     assert "State the conclusion: it was completed without one." in page
     assert status == 302
     assert (experiment.conclusion, experiment.learnings) == ("lost", "Too dear.")
+
+
+@pytest.mark.parametrize(
+    ("cause", "pending", "told"),
+    [
+        ("breached", {}, "a new phase opens and counts from zero"),
+        ("outage", {}, "a new phase opens and counts from zero"),
+        ("person", {}, "The same phase goes on, with the numbers so far."),
+        ("person", {"name": "Other"}, "What was saved since goes live too"),
+    ],
+)
+def test_resume__page__says_which_phase_it_will_be(
+    client_as: ClientAs, cause: str, pending: dict[str, str], told: str
+) -> None:
+    experiment = make_running_experiment()
+    CatalogExperimentService(actor="user:mara").pause("cup-saucer", now=timezone.now(), reason="Looks odd")
+    Experiment.objects.filter(pk=experiment.pk).update(pause_cause=cause, pending_changes=pending)
+
+    page = client_as("merchandiser").get(f"{HOME}/cup-saucer/resume").content.decode()
+
+    assert told in page
+
+
+def test_complete__without_a_conclusion__asks_for_one(client_as: ClientAs) -> None:
+    experiment = make_running_experiment()
+
+    status = press(client_as("merchandiser"), experiment, "complete", conclusion="", winner_key="", learnings="")
+
+    experiment.refresh_from_db()
+    assert status == 409
+    assert experiment.status == ExperimentStatus.RUNNING
+
+
+def test_publish__page__shows_payloads_as_they_were_typed(client_as: ClientAs) -> None:
+    experiment = make_experiment()
+    experiment.variants.filter(key="test").update(override_payload={"headline": "Für zwei"})
+
+    page = unescape(client_as("merchandiser").get(f"{HOME}/cup-saucer/publish").content.decode())
+
+    assert 'payload {"headline": "Für zwei"}' in page

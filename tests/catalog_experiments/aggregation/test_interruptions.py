@@ -1,7 +1,6 @@
 """A run that is killed, stalled or doubled leaves the numbers of before or after it, never something between."""
 
 import datetime as dt
-import importlib
 import os
 import signal
 import subprocess
@@ -31,13 +30,22 @@ from tests.environment import PROJECT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-backfill_module = importlib.import_module("catalog_experiments.aggregation.backfill")
-
 RUN = """
 import django; django.setup()
 from datetime import datetime
 from catalog_experiments.aggregation import BundleAcceptanceAggregator, backfill
 BundleAcceptanceAggregator().recompute(now=datetime.fromisoformat({now!r}))
+"""
+FILL_AND_DIE = """
+import django; django.setup()
+import importlib, os, signal
+from datetime import datetime
+module = importlib.import_module("catalog_experiments.aggregation.backfill")
+module.SLICE = 1
+def die_after_two(place, total):
+    if place == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+module.backfill(lookback_days=30, now=datetime.fromisoformat({now!r}), progress=die_after_two)
 """
 POINTS = {
     "before_anything": "catalog_bundle_experiment_cursors",
@@ -71,9 +79,9 @@ def two_days() -> None:
     buy("t1", at=NOON + DAY + dt.timedelta(hours=1))
 
 
-def start_run(now: dt.datetime) -> subprocess.Popen[bytes]:
+def start(script: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN.format(now=now.isoformat())],
+        [sys.executable, "-c", script],
         cwd=PROJECT,
         env={**os.environ, "DATABASE_URL": url_of_test_database(), "DJANGO_SETTINGS_MODULE": "smplat.settings"},
     )
@@ -102,7 +110,7 @@ def test_run__killed_at_any_point__leaves_the_numbers_of_before(table: str) -> N
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
-        run = start_run(NOON + 2 * DAY)
+        run = start(RUN.format(now=(NOON + 2 * DAY).isoformat()))
         wait_until_blocked(run)
         run.send_signal(signal.SIGKILL)
         run.wait()
@@ -154,23 +162,17 @@ def test_job__while_another_runs__says_so_and_leaves_the_numbers_alone() -> None
     connections.close_all()
 
 
-def test_backfill__killed_between_slices__goes_on_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backfill__killed_between_slices__goes_on_with_the_next() -> None:
     for slug in ("a", "b", "c"):
         expose(make_measured(slug=slug), "test", "t1")
-    monkeypatch.setattr(backfill_module, "SLICE", 1)
-    done: list[int] = []
 
-    def die_after_two(place: int, _: int) -> None:
-        done.append(place)
-        if place == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        backfill(lookback_days=30, now=NOON + DAY, progress=die_after_two)
+    killed = start(FILL_AND_DIE.format(now=(NOON + DAY).isoformat()))
+    killed.wait()
     kept = list(VariantMetric.objects.order_by("pk").values())
     resumed = backfill(lookback_days=30, now=NOON + DAY)
 
-    assert (done, len(kept), resumed.created, resumed.unchanged) == ([1, 2], 8, 4, 8)
+    assert killed.returncode == -signal.SIGKILL
+    assert (len(kept), resumed.created, resumed.unchanged) == (8, 4, 8)
     assert list(VariantMetric.objects.filter(pk__in=[row["id"] for row in kept]).order_by("pk").values()) == kept
 
 

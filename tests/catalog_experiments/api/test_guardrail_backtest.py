@@ -57,7 +57,7 @@ def test_backtest__no_body__uses_the_experiments_own(api: Api) -> None:
 
     assert answer["guardrail_config"] == {"min_acceptance_rate": 0.1}
     assert answer["false_alarms"] is None
-    assert answer["missing"] == "There is no order of the control's offer yet."
+    assert answer["missing"] == "There is no full hour with orders of the control's offer yet."
 
 
 def test_backtest__bundle_by_slug_or_id__is_answered(api: Api) -> None:

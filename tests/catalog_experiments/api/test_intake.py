@@ -365,6 +365,8 @@ EXAMPLES = [
             "exposed_at": "2026-03-02T12:00:00+01:00",
             "phase": 2,
             "segments": {"device": "phone"},
+            "traffic": "staff",
+            "user_agent": "",
         },
     ),
     (
@@ -391,6 +393,9 @@ EXAMPLES = [
             "source": "pos",
             "cancelled_at": "2026-03-03T12:00:00Z",
             "refunded_minor": 5,
+            "traffic": None,
+            "user_agent": "Firefox",
+            "payment": "test",
         },
     ),
 ]

@@ -120,6 +120,20 @@ def test_report__running__gives_figures_with_uncertainty(api: Api) -> None:
     assert report["phase_number"] == 1
 
 
+def test_report__running__tells_whom_it_left_out_and_how_whole_telemetry_is(api: Api) -> None:
+    experiment = make_running_experiment()
+    counts = {"mixed_count": 4, "cut_count": 7, "excluded_counts": {"bot": 290, "staff": 20, "test": 0}}
+    make_metric(experiment, "test", exposed_count=12_026, metadata=counts)
+
+    report = json_of(api.get(f"{HERE}/report"))
+
+    units = report["variants"][1]["units"]
+    assert (units["met"], units["exposed"], units["excluded"]) == (12_340, 12_026, 310)
+    assert (units["bots"], units["staff"], units["tests"], units["mixed"], units["cut"]) == (290, 20, 0, 4, 7)
+    assert report["quality"]["gaps"] == []
+    assert (report["quality"]["orders"], report["quality"]["usual_join_rate"]) == (0, None)
+
+
 def test_report__draft__says_so(api: Api) -> None:
     make_experiment()
 

@@ -142,3 +142,15 @@ def test_intake_parser__a_thousand_full_items__fit() -> None:
 
     assert isinstance(parsed, dict)
     assert len(parsed["exposures"]) == 1_000
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b'{"a":1,"a" :2}', b'{"a"\n:1,"a"\t:2}', b'{"a":"\\":","a":2}', b'{"a":{"b":1},"a":" :"}', b'{"a":1, "a": 2}'],
+    ids=["one-blank", "two-blanks", "text-like-a-key", "text-with-blank", "spaced"],
+)
+def test_read_json__key_twice_however_it_is_written__is_never_overlooked(raw: bytes) -> None:
+    with pytest.raises(MalformedBody) as refused:
+        read_json(raw, LIMITS)
+
+    assert refused.value.get_codes() == "duplicate_key"

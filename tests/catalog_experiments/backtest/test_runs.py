@@ -109,7 +109,7 @@ def test_backtest__no_order_at_all__says_so() -> None:
     backtest = tried(make_experiment())
 
     assert (backtest.replays, backtest.baseline, backtest.fits) == ((), None, ())
-    assert "There is no order of the control's offer yet." in " ".join(sentences(backtest))
+    assert "There is no full hour with orders of the control's offer yet." in " ".join(sentences(backtest))
 
 
 def test_backtest__control_below_the_bound__warns_that_the_guardrail_is_stuck() -> None:

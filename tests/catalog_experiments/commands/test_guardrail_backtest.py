@@ -59,7 +59,7 @@ def test_command__bundle_without_orders__says_what_is_missing() -> None:
 
     output = run("--bundle", "cup-and-saucer", "--min-acceptance", "0.1")
 
-    assert "There is no order of the control's offer yet." in output
+    assert "There is no full hour with orders of the control's offer yet." in output
 
 
 def test_command__empty_shop__says_so() -> None:

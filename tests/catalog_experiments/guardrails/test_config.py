@@ -15,6 +15,7 @@ from catalog_experiments.guardrails import (
     dump_config,
     effective_minimum,
     parse_config,
+    unexplained,
 )
 
 fractions = st.floats(0.01, 0.99)
@@ -46,6 +47,8 @@ def test_parse_config__every_key__is_read() -> None:
         "pause_rule": "persistent",
         "consecutive": 5,
         "mode": "shadow",
+        "drop_metric": "revenue",
+        "pause_rule_reason": "As before",
     }
 
     config = parse_config(raw)
@@ -87,6 +90,11 @@ def test_parse_config__null__means_not_set() -> None:
         ({"mode": "off"}, "mode", "choice"),
         ({"pause_rule": "persistent", "consecutive": 0}, "consecutive", "range"),
         ({"consecutive": 3}, "consecutive", "order"),
+        ({"drop_metric": "revenue"}, "drop_metric", "order"),
+        ({"max_drop_vs_control": 0.2, "drop_metric": "margin"}, "drop_metric", "choice"),
+        ({"pause_rule_reason": "As before"}, "pause_rule_reason", "order"),
+        ({"pause_rule": "persistent", "pause_rule_reason": 7}, "pause_rule_reason", "type"),
+        ({"pause_rule": "persistent", "pause_rule_reason": "x" * 501}, "pause_rule_reason", "too_long"),
         ({"min_acceptance_rate": 0.4, "max_acceptance_rate": 0.4}, "min_acceptance_rate", "order"),
     ],
 )
@@ -114,3 +122,11 @@ def test_effective_minimum__own_guardrail_of_zero__falls_back_to_the_alias() -> 
 
     assert [effective_minimum(config, own) for own in (0, 250)] == [80, 250]
     assert effective_minimum(GuardrailConfig(), 0) == 0
+
+
+def test_unexplained__persistent__wants_a_reason_and_takes_one() -> None:
+    bare, told = {"pause_rule": "persistent"}, {"pause_rule": "persistent", "pause_rule_reason": "As before"}
+
+    assert [error.field for error in unexplained(parse_config(bare))] == ["pause_rule_reason"]
+    assert unexplained(parse_config(told)) == ()
+    assert unexplained(parse_config({})) == ()

@@ -1,0 +1,1 @@
+"""How the database answers at a million exposures: every heavy statement is explained as the product runs it."""
