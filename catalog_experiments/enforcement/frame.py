@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -52,17 +52,17 @@ GROUP BY 1, 2, 3
 # no more than a short one.
 SUM_OUTCOMES = """
 SELECT tally.phase_id, tally.variant_key,
-       CASE WHEN 24 * (age.day + 1) > wanted.first_kept THEN tally.outcome_hour_at
+       date_part('epoch', CASE WHEN 24 * (age.day + 1) > wanted.first_kept THEN tally.outcome_hour_at
             WHEN age.day = 0 THEN wanted.first_boundary_at - interval '1 hour'
-            ELSE wanted.first_boundary_at + (24 * age.day - 1) * interval '1 hour' END AS hour_at,
+            ELSE wanted.first_boundary_at + (24 * age.day - 1) * interval '1 hour' END)::bigint AS seconds,
        sum(tally.n)::bigint, sum(tally.accepted)::bigint, sum(tally.gross_n)::bigint, sum(tally.gross_accepted)::bigint
 FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int[])
     AS wanted (phase_id, experiment_id, first_boundary_at, first_kept)
 JOIN catalog_bundle_experiment_guardrail_tallies AS tally
   ON tally.experiment_id = wanted.experiment_id AND tally.phase_id = wanted.phase_id
 CROSS JOIN LATERAL (
-    SELECT GREATEST(0, floor(extract(epoch FROM tally.outcome_hour_at - wanted.first_boundary_at) / 3600)::int + 1) / 24
-        AS day
+    SELECT GREATEST(
+        0, floor(date_part('epoch', tally.outcome_hour_at - wanted.first_boundary_at) / 3600)::int + 1) / 24 AS day
 ) AS age
 GROUP BY 1, 2, 3
 ORDER BY 1, 2, 3
@@ -201,8 +201,8 @@ def _tallies(
     experiments = [phase.experiment_id for phase in known]
     with connection.cursor() as cursor:
         cursor.execute(SUM_OUTCOMES, [list(phases), experiments, [clock.first_boundary_at for clock in clocks], kept])
-        for phase_id, key, hour_at, n, accepted, gross_n, gross_accepted in cursor.fetchall():
-            hours[phase_id][key].append(HourTally(hour_at, n, accepted))
+        for phase_id, key, seconds, n, accepted, gross_n, gross_accepted in cursor.fetchall():
+            hours[phase_id][key].append(HourTally(_hour_at(seconds), n, accepted))
             before_n, before_accepted = gross[phase_id][key]
             gross[phase_id][key] = (before_n + gross_n, before_accepted + gross_accepted)
     return hours, gross
@@ -286,6 +286,12 @@ def _recounted_from(phase: Phase, previous: GuardrailEvaluation | None) -> datet
     if previous is None:
         return phase.opened_at
     return hour_of(previous.watermark_at) - RECOUNTED
+
+
+@lru_cache(maxsize=4096)
+def _hour_at(seconds: int) -> datetime:
+    # Since 1970: a round reads ten thousands of rows with the same few hundred hours.
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 @lru_cache(maxsize=4096)

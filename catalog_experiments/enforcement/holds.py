@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from catalog_experiments.analysis.sample_ratio import live_ratio, planned_shares
 from catalog_experiments.enforcement.frame import FRESH, HOUR, EvaluationFrame, hour_of
@@ -25,6 +25,7 @@ FEWEST_UNITS = 100
 SILENT_HOURS = 3
 BUSY_PER_HOUR = 20
 DAY_HOURS = 24
+DAY = DAY_HOURS * HOUR
 
 
 def holds_of(frame: EvaluationFrame) -> tuple[str, ...]:
@@ -65,11 +66,12 @@ def _is_ratio_off(frame: EvaluationFrame) -> bool:
 
 
 def _daily_counts(frame: EvaluationFrame, keys: list[str]) -> list[tuple[int, ...]]:
-    days: dict[int, Counter[str]] = {}
+    first_boundary, days = _first_boundary(frame.phase.opened_at), defaultdict[int, list[int]](lambda: [0] * len(keys))
     for hour_at, by_variant in frame.exposures.items():
-        day = max(0, (hour_at - _first_boundary(frame.phase.opened_at)) // timedelta(days=1))
-        days.setdefault(day, Counter()).update(by_variant)
-    return [tuple(days.get(day, Counter())[key] for key in keys) for day in range(max(days) + 1)]
+        counts = days[max(0, (hour_at - first_boundary) // DAY)]
+        for place, key in enumerate(keys):
+            counts[place] += by_variant.get(key, 0)
+    return [tuple(days[day]) for day in range(max(days) + 1)]
 
 
 def _first_boundary(opened_at: datetime) -> datetime:

@@ -23,7 +23,7 @@ class KnownExperiment(NamedTuple):
     mark: int
     is_by_customer: bool
     forced_units: Mapping[str, str]
-    phases: Mapping[int, PhaseClaims]
+    phases: dict[int, PhaseClaims]
 
 
 _kept: dict[str, KnownExperiment] = {}
@@ -45,7 +45,7 @@ class ClaimBook:
         """Return the event with the id of what is randomized: the customer's, where it is known and counts."""
         if event.customer_id is None:
             return event
-        known = self._experiments.get(event.experiment) if isinstance(event.experiment, str) else None
+        known = self._experiments.get(event.experiment)
         return replace(event, unit_id=event.customer_id) if known and known.is_by_customer else event
 
     def settle(self, event: ExposureEvent, exposed_at: datetime) -> Claim:

@@ -1,7 +1,7 @@
 """A shop's past, made by the database itself within seconds: a million exposures, two hundred thousand orders.
 
 Forty experiments opened from January to June; half of them have ended. The same on every machine and every day: the
-clock stands at `NOW`, and only when a fact was recorded follows the database's own.
+clock stands at `NOW`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from catalog_experiments.models import Experiment, ExperimentStatus
 from catalog_experiments.phases import ensure_exposure_partition
 from tests.builders import make_bundle, make_experiment, make_phase
 
-NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
+NOW = datetime(2024, 6, 15, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 EXPERIMENTS, EXPOSURES, ORDERS = 40, 1_000_000, 200_000
 RAN_DAYS = 28
@@ -39,7 +39,7 @@ INSERT INTO catalog_bundle_exposures (id, retention_month, experiment_id, phase_
 SELECT gen_random_uuid(), met.month, met.experiment_id, met.phase_id,
        md5('visitor ' || mod(met.n * 7 + met.turn * 9973, 300000))::uuid,
        CASE WHEN mod(met.n, 2) = 0 THEN 'control' ELSE 'test' END, met.at,
-       met.at - %(now)s + statement_timestamp() - interval '1 hour', mod(met.n, 97) = 0,
+       met.at + interval '2 seconds', mod(met.n, 97) = 0,
        CASE WHEN mod(met.n, 150) = 0 THEN 'bot' END, '{"device": "mobile"}'
 FROM (
     SELECT phase.experiment_id, phase.id AS phase_id, n,
@@ -75,8 +75,8 @@ SELECT sold.id, 'order-' || turn, unit, at, 3300, 1500, 0, 'EUR',
                               'price_minor', 900, 'cost_minor', 500)),
        '[]', CASE WHEN mod(turn, 40) = 0 THEN 'cancelled' ELSE 'paid' END, 'checkout',
        CASE WHEN mod(turn, 40) = 0 THEN at + interval '1 hour' END, CASE WHEN mod(turn, 400) = 1 THEN 'staff' END,
-       at - %(now)s + statement_timestamp() - interval '1 hour',
-       at - %(now)s + statement_timestamp() - interval '1 hour', sold.id
+       at + interval '2 seconds',
+       at + interval '2 seconds', sold.id
 FROM sold LEFT JOIN catalog_bundle_experiment_phases phase ON phase.id = phase_id
 ORDER BY turn
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 FIRST = "the first aggregation"
 LOOK = "pages and reports"
 FEW = "a table of alerts: tens a day, and nobody but a person at this page asks for all"
+GONE = "once, when a target was taken out of the settings"
 DEMO = "the demo shop's own list, for a person"
 
 
@@ -45,6 +46,7 @@ NEWS = {
     "aggregation.cohorts.store_some (counted)": "How many units of days with news count, and how many do not?",
     "aggregation.open_units.FORGET": "Let go what the affected units added before.",
     "aggregation.open_units.keep_changed": "Keep what they add now.",
+    "aggregation.telemetry_hours.LATE": "How far back lie the facts that came in late?",
     "aggregation.telemetry_hours.COUNT_HOURS": "What came in by the hour, and which orders found their visitor?",
     "aggregation.acceptance.COUNT_CHANGED": "How often were bundles taken in the hours that changed orders lie in?",
     "aggregation.acceptance.UPDATE": "How often were bundles taken over the look-back? Hours, and orders at its ends.",
@@ -119,6 +121,10 @@ OUTBOX = {
     "delivery._has_sender": Heavy("Is somebody sending to the target?"),
     "delivery._locked_due": Heavy("The most urgent messages that are due, locked."),
     "delivery.claim": Heavy("Take them for one lease."),
+    "delivery.settle": Heavy("Find a message again whose send has ended."),
+    "delivery._apply": Heavy("Store how the send ended."),
+    "delivery._release": Heavy("Put back a message that was claimed and not tried."),
+    "delivery._give_up_waiting": Heavy("Give up what waits for a target that is gone.", {"the outbox": GONE}),
     "probes.outbox_state": Heavy("How old is the oldest waiting message?"),
     "probes.dead_deliveries": Heavy("How many messages were given up?"),
     "admin.alert.AlertAdmin": Heavy("What became of the messages of the alerts on a page of the admin?"),

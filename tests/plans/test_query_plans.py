@@ -27,9 +27,9 @@ from tests.plans.watching import Seen, Watch
 pytestmark = pytest.mark.django_db
 
 MONTHS = {
-    "the backfill of one experiment": {"2026_04", "2026_06"},
-    "the first count of one phase": {"2026_06"},
-    "retention": {"2026_01", "2026_02"},
+    "the backfill of one experiment": {"2024_04", "2024_06"},
+    "the first count of one phase": {"2024_06"},
+    "retention": {"2024_01", "2024_02"},
 }
 """Months that may be read from end to end, or as whole phases, by verbs about a few phases."""
 

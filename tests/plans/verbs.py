@@ -42,7 +42,7 @@ VISITOR, TABLET, CUSTOMER = "visitor-phone", "visitor-tablet", "customer:17850"
 RULES = RetentionRules(exposure_days=90, order_days=396)
 RAMP = [{"coverage": 5_000, "minimum_hours": 24}, {"coverage": 10_000, "minimum_hours": 24}]
 FILE = "unit,variant,outcome,at\n" + "".join(
-    f"{key}-{number},{key},{number % 2},2026-05-04 10:00:00\n" for key in ("old", "new") for number in range(30)
+    f"{key}-{number},{key},{number % 2},2024-05-04 10:00:00\n" for key in ("old", "new") for number in range(30)
 )
 LISTS = (
     "catalog_experiments/exposure",

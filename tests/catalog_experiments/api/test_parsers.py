@@ -151,6 +151,6 @@ def test_intake_parser__a_thousand_full_items__fit() -> None:
 )
 def test_read_json__key_twice_however_it_is_written__is_never_overlooked(raw: bytes) -> None:
     with pytest.raises(MalformedBody) as refused:
-        read_json(raw, LIMITS)
+        read_json(raw, StrictJSONParser.limits)
 
     assert refused.value.get_codes() == "duplicate_key"
