@@ -35,7 +35,6 @@ from catalog_experiments.guardrails import GuardrailConfigError
 from catalog_experiments.models import Experiment, GuardrailEvaluation, PauseCause, Variant
 from catalog_experiments.ramping import samples_since_step
 
-
 _VARIANTS = Prefetch("variants", queryset=Variant.objects.select_related("bundle"))
 
 

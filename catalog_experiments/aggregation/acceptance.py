@@ -25,9 +25,15 @@ SELECT date_trunc('hour', placed.placed_at, 'UTC') AS hour_at, outcome.bundle_id
        count(*) FILTER (WHERE outcome.accepted) AS acceptance_count,
        max(placed.placed_at) FILTER (WHERE outcome.accepted) AS last_accepted_at
 FROM {{orders}}
-JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id
+{{said}}
 WHERE placed.status IN {ELIGIBLE} AND placed.excluded_as IS NULL
 GROUP BY 1, 2"""
+
+SAID_ALL = "JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id"
+# `OFFSET 0` keeps each look-up behind its order: the planner does not know how few orders lie in the hours.
+SAID_ONE_BY_ONE = """CROSS JOIN LATERAL (
+    SELECT bundle_id, accepted FROM catalog_bundle_order_outcomes WHERE order_id = placed.id OFFSET 0
+) AS outcome"""
 
 CHANGED_HOURS = """
 SELECT DISTINCT date_trunc('hour', placed_at, 'UTC') AS hour_at
@@ -58,10 +64,12 @@ stored AS (
 )
 SELECT (SELECT count(*) FROM emptied) + (SELECT count(*) FROM stored)"""
 COUNT_ALL = COUNT.format(
-    counted=COUNTED.format(orders="catalog_checkout_orders placed"),
+    counted=COUNTED.format(orders="catalog_checkout_orders placed", said=SAID_ALL),
     hours=f"(SELECT DISTINCT hour_at FROM {HOURS})",
 )
-COUNT_CHANGED = COUNT.format(counted=COUNTED.format(orders=ORDERS_OF_CHANGED_HOURS), hours=f"({CHANGED_HOURS})")
+COUNT_CHANGED = COUNT.format(
+    counted=COUNTED.format(orders=ORDERS_OF_CHANGED_HOURS, said=SAID_ONE_BY_ONE), hours=f"({CHANGED_HOURS})"
+)
 
 EDGE = """
 SELECT * FROM catalog_checkout_orders WHERE placed_at >= %(since)s AND placed_at < %(whole_from)s
@@ -75,7 +83,7 @@ WITH pieces AS (
     FROM {HOURS} WHERE hour_at >= %(whole_from)s AND hour_at < %(whole_to)s
     UNION ALL
     SELECT bundle_id, sample_size, acceptance_count, last_accepted_at FROM (
-        {COUNTED.format(orders=f"({EDGE}) AS placed")}
+        {COUNTED.format(orders=f"({EDGE}) AS placed", said=SAID_ONE_BY_ONE)}
     ) AS edges
 ),
 counted AS (

@@ -23,8 +23,8 @@ SELECT unit, placed_at, revised_at FROM catalog_checkout_orders WHERE revised_at
 COUNT_NEWS = """
 SELECT count(*) FROM (SELECT 1 FROM catalog_checkout_orders WHERE revised_at >= %(since)s LIMIT %(most)s) AS news"""
 
-# Units with new orders are sought phase by phase, all in one pass over the phase's part of the key (so they are sorted):
-# a thirtieth of what it costs to look up each in each. An exposure that an earlier report moved was counted on a later
+# Units with new orders are sought phase by phase, sorted and in one pass over the phase's part of the key: a thirtieth
+# of what it costs to look up each unit in each phase. An exposure that an earlier report moved was counted on a later
 # day before, or on one in between.
 AFFECTED = f"""
 WITH buyers AS MATERIALIZED (

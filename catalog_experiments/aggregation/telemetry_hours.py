@@ -162,7 +162,7 @@ def update_telemetry_hours(phases: Iterable[Phase], *, now: datetime, recounted:
             cursor.execute(statement, parameters)
 
 
-def _with_newest(phases: Sequence[Phase]) -> list[Phase]:
+def _with_newest(phases: Sequence[Phase]) -> list[Any]:
     newest = TelemetryHour.objects.filter(phase=OuterRef("pk")).order_by("-hour_at").values("hour_at")[:1]
     rows = Phase.objects.filter(pk__in=[phase.pk for phase in phases])
     return list(rows.annotate(counted_to=Subquery(newest)))

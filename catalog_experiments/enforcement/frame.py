@@ -17,14 +17,7 @@ from django.db.models import F, Q, Sum
 from catalog_experiments.analysis import latest_metrics
 from catalog_experiments.analysis.quality import TelemetryQuality, load_quality
 from catalog_experiments.guardrails import HourTally
-from catalog_experiments.models import (
-    Experiment,
-    GuardrailEvaluation,
-    Moment,
-    MomentMetric,
-    Phase,
-    VariantMetric,
-)
+from catalog_experiments.models import Experiment, GuardrailEvaluation, Moment, MomentMetric, Phase, VariantMetric
 from catalog_experiments.stats.blocks import BlockClock
 from catalog_experiments.stats.moments import VariantMoments
 
@@ -290,7 +283,6 @@ def _recounted_from(phase: Phase, previous: GuardrailEvaluation | None) -> datet
 
 @lru_cache(maxsize=4096)
 def _hour_at(seconds: int) -> datetime:
-    # Since 1970: a round reads ten thousands of rows with the same few hundred hours.
     return datetime.fromtimestamp(seconds, UTC)
 
 

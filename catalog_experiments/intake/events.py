@@ -10,7 +10,7 @@ from typing import Any, Literal
 ItemOutcome = Literal["accepted", "duplicate", "conflict", "revised", "rejected"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # nobody changes one; not frozen, as `ItemResult`
 class ExposureEvent:
     """A unit reached the offer slot and was to see `variant_key`.
 

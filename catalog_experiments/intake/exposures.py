@@ -90,7 +90,7 @@ class _Batch:
             known.fold(sighting)
 
     def store(self, *, is_news: bool) -> bool:
-        """Write the rows, mark the reports that told nothing new, and say whether every row was new or changed one.
+        """Write the rows, mark the reports that told nothing new, and say whether each row was new or changed.
 
         `is_news` is the hope that the rows are new: then many of them are copied.
         """

@@ -281,7 +281,9 @@ def test_pause_rule__persistent__warns_with_its_price_and_its_reason() -> None:
     # 20,000 orders in 30 days, half of them a variant's: 14 an hour, 4 hours a batch of 56, 84 batches in 14 days.
     bad = chance_of_bad_batch(0.11, 0.1, 56)
     assert check.outcome == "warn"
-    assert f"would pause {100 * chance_of_run(bad, 84, 5):.0f} % of healthy experiments within 14 days" in check.sentence
+    assert (
+        f"would pause {100 * chance_of_run(bad, 84, 5):.0f} % of healthy experiments within 14 days" in check.sentence
+    )
     assert "The old shop did it like this" in check.sentence
 
 

@@ -29,7 +29,7 @@ def indexes_told() -> dict[str, set[str]]:
 
 def indexes_seen(seen: ByName) -> dict[str, set[str]]:
     """Return the indexes that the plans use, by statement."""
-    return {name: _indexes(each) for name, each in seen.items()}
+    return {_in_app(name): _indexes(each) for name, each in seen.items()}
 
 
 def _lines(seen: ByName) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _lines(seen: ByName) -> Iterator[str]:
 
 
 def _entry(name: str, about: Heavy, seen: Sequence[Seen]) -> Iterator[str]:
-    function, _, table = name.partition(" ")
+    function, _, table = _in_app(name).partition(" ")
     indexes = ", ".join(f"`{index}`" for index in sorted(_indexes(seen))) or "none, rows are only added"
     yield f"\n`{function}`{table and f' {table}'}: {about.answers}\n\nIndex: {indexes}.\n"
     # One function may run two statements, about different tables: of each the last one that was seen.
@@ -64,6 +64,11 @@ def _indexes(seen: Iterable[Seen]) -> set[str]:
 
 def _tables(seen: Seen) -> frozenset[str]:
     return frozenset(read.table for read in seen.plan.reads())
+
+
+def _in_app(name: str) -> str:
+    # A package may export a function by the name of the module it is in: the full name would lead there.
+    return name.partition(".")[2]
 
 
 def _name(function: str, table: str | None) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 FIRST = "the first aggregation"
 LOOK = "pages and reports"
 FEW = "a table of alerts: tens a day, and nobody but a person at this page asks for all"
-GONE = "once, when a target was taken out of the settings"
 DEMO = "the demo shop's own list, for a person"
 
 
@@ -124,7 +123,7 @@ OUTBOX = {
     "delivery.settle": Heavy("Find a message again whose send has ended."),
     "delivery._apply": Heavy("Store how the send ended."),
     "delivery._release": Heavy("Put back a message that was claimed and not tried."),
-    "delivery._give_up_waiting": Heavy("Give up what waits for a target that is gone.", {"the outbox": GONE}),
+    "delivery._give_up_waiting": Heavy("Give up what waits for a target that is gone."),
     "probes.outbox_state": Heavy("How old is the oldest waiting message?"),
     "probes.dead_deliveries": Heavy("How many messages were given up?"),
     "admin.alert.AlertAdmin": Heavy("What became of the messages of the alerts on a page of the admin?"),

@@ -11,9 +11,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
-
-import psycopg
 
 from tests.benchmarks import programs
 from tests.benchmarks.databases import STATE, own_database
@@ -26,10 +23,6 @@ TAKEN_IN = 100_000
 PER_REQUEST, REQUESTS, CONNECTIONS, SECONDS = 100, 600, 4, 2.0
 THREADS = 4
 """For each worker, as docs/how-to/deploy.md advises where views wait for the database."""
-
-BACKENDS = """
-SELECT pid FROM pg_stat_activity
-WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()"""
 
 
 def measure() -> list[Figure]:
@@ -136,19 +129,16 @@ def _over_http(environment: Mapping[str, str]) -> float:
             serving("smplat.wsgi:application", settings, log=STATE / "intake.log", threads=THREADS)
         )
         drive(Plan(server.port, plan[:40], CONNECTIONS, 0.5))
-        before = server.cpu_seconds() + _backend_seconds(environment)
+
+        def spent() -> float:
+            return server.cpu_seconds() + float(programs.run("telemetry.backends", environment=environment))
+
+        before = spent()
         seen = drive(Plan(server.port, plan[40:], CONNECTIONS, SECONDS))
-        spent = server.cpu_seconds() + _backend_seconds(environment) - before
+        seconds = spent() - before
     if seen.failed:
         raise SystemExit(f"{seen.failed} of {seen.answered} requests failed; the log is in {STATE}")
-    return seen.answered * PER_REQUEST / spent
-
-
-def _backend_seconds(environment: Mapping[str, str]) -> float:
-    """Return the processor time of the backends that serve others in this database."""
-    with psycopg.connect(environment["DATABASE_URL"]) as asking:
-        found = asking.execute(BACKENDS).fetchall()
-    return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for (pid,) in found) / 1e9
+    return seen.answered * PER_REQUEST / seconds
 
 
 def _requests(over_http: float, seconds_unnested: float) -> list[Figure]:

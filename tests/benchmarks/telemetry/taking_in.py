@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
@@ -27,13 +26,12 @@ from psycopg.types.json import Jsonb
 from catalog_experiments.intake import ExposureEvent, ItemResult, OrderEvent, record_exposures, record_orders
 from catalog_experiments.models import Exposure, Order, OrderOutcome
 from tests.benchmarks.telemetry import stream
+from tests.benchmarks.telemetry.backends import processor_seconds
 from tests.benchmarks.telemetry.shop import slots_there
 
 CHUNK = 10_000
 BULK_SHARE = 4
 """`bulk_create` stores every fourth chunk only; its seconds are multiplied."""
-
-NANOSECONDS = 1e9
 
 UNNESTED = 500
 Chunk = TypeVar("Chunk")
@@ -182,12 +180,7 @@ def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
     gc.collect()
     gc.freeze()  # as the servers do
     connection.ensure_connection()
-    backend = Path(f"/proc/{connection.connection.info.backend_pid}/schedstat")
-    own, theirs = time.process_time_ns(), _nanoseconds(backend)
+    backend = connection.connection.info.backend_pid
+    before = time.process_time() + processor_seconds(backend)
     done = work()
-    return (time.process_time_ns() - own + _nanoseconds(backend) - theirs) / NANOSECONDS, done
-
-
-def _nanoseconds(schedstat: Path) -> int:
-    """Return how long a process ran on a processor: the first of the numbers that proc(5) gives."""
-    return int(schedstat.read_text().split()[0])
+    return time.process_time() + processor_seconds(backend) - before, done

@@ -251,7 +251,7 @@ def test_aggregates__after_a_long_stream__equal_the_definitions_at_every_run(see
 
     for place, step in enumerate(stream):
         apply(step, phase, place // 8)
-        if step in CLOCKS:
+        if isinstance(step, str) and step in CLOCKS:
             assert_counted_right(phase)
     BundleAcceptanceAggregator().recompute(now=END)
 

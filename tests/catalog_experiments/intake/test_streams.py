@@ -137,6 +137,10 @@ def _record(events: Iterable[Any]) -> list[ItemResult]:
     return [*record_exposures(seen, now=NOW), *record_orders(bought, now=NOW)]
 
 
+ONLY = {"catalog_bundle_acceptance_metrics": "WHERE sample_size > 0"}
+"""A bundle whose last order was cancelled between two runs keeps a row of zeros, which says what no row says."""
+
+
 def _facts_and_numbers() -> dict[str, list[Any]]:
     BundleAcceptanceAggregator().recompute(now=NOW)
     return {table: _rows(table, columns) for table, columns in (FACTS | NUMBERS).items()}
@@ -144,7 +148,7 @@ def _facts_and_numbers() -> dict[str, list[Any]]:
 
 def _rows(table: str, columns: str) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {columns} FROM {table}")
+        cursor.execute(f"SELECT {columns} FROM {table} {ONLY.get(table, '')}")
         return sorted(cursor.fetchall(), key=repr)
 
 
@@ -155,4 +159,5 @@ def _forget() -> None:
     with connection.cursor() as cursor:
         for table in ("cursors", "cohorts", "open_units", "moments", "guardrail_tallies", "metrics", "telemetry_hours"):
             cursor.execute(f"DELETE FROM catalog_bundle_experiment_{table}")
-        cursor.execute("DELETE FROM catalog_bundle_acceptance_metrics")
+        for table in ("metrics", "hours"):
+            cursor.execute(f"DELETE FROM catalog_bundle_acceptance_{table}")
