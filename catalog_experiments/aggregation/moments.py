@@ -103,9 +103,17 @@ ON CONFLICT (experiment_id, phase_id, cohort_date, variant_key, metric, segment,
     {_list(VALUES, "{0} = excluded.{0}")}
 WHERE ({_list(VALUES, "kept.{}")}) IS DISTINCT FROM ({_list(VALUES, "excluded.{}")})"""
 
+# Compared as sets: the planner, which takes the rows of a run for few, would hold each kept row against each of them.
 FORGET_STALE = f"""
-DELETE FROM {TABLE} kept USING touched, phases phase WHERE {OF_EXPERIMENT} AND {OF_DAY} AND NOT EXISTS (
-    SELECT 1 FROM moment_rows WHERE ({_list(KEY, "moment_rows.{}")}) = ({_list(KEY, "kept.{}")}))"""
+WITH stale AS MATERIALIZED (
+    SELECT kept.experiment_id, {_list(KEY, "kept.{}")}
+    FROM touched
+    JOIN phases phase ON phase.phase_id = touched.phase_id
+    JOIN {TABLE} kept ON {OF_EXPERIMENT} AND {OF_DAY}
+    EXCEPT SELECT experiment_id, {_list(KEY)} FROM moment_rows
+)
+DELETE FROM {TABLE} kept USING stale
+WHERE (kept.experiment_id, {_list(KEY, "kept.{}")}) = (stale.experiment_id, {_list(KEY, "stale.{}")})"""
 
 
 def store_moments(bench: Workbench) -> int:
