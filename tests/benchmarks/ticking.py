@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import json
 import logging
 import sys
@@ -64,6 +65,8 @@ def measured(experiments: int) -> dict[str, float]:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     evaluate_due(now=dt.datetime.now(dt.UTC))
+    gc.collect()
+    gc.freeze()  # as the workers do
     quiet, quiet_cpu, quiet_queries = _rounds(experiments, _nothing)
     news, news_cpu, news_queries = _rounds(experiments, _new_orders)
     size = Func("inputs", function="pg_column_size", output_field=IntegerField())
