@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from catalog_experiments.admin.bounds import LARGEST_LOG, BoundRow, Budget, bound_rows, budget_of, within_text
+from catalog_experiments.admin.bounds import LARGEST_LOG, BoundRow, Budget, bound_rows, budget_of
 from catalog_experiments.admin.charts import Forest, Meter, Sparkline, evidence_meter, forest, sparkline
 from catalog_experiments.admin.confirmations import Sighting
 from catalog_experiments.admin.reasons import ACCEPTANCE_BOUNDS, next_step, reason_for
@@ -50,7 +50,6 @@ class EvidenceGauge:
     label: str
     value: str
     limit: str
-    within: str
     meter: Meter
 
 
@@ -204,7 +203,6 @@ def _gauge(verdicts: Verdicts) -> EvidenceGauge | None:
         label=f"Guardrail: {side} {100 * bound['threshold']:g} %",
         value=times_text(math.exp(min(bound["log_e"], LARGEST_LOG))),
         limit=times_text(bound["pause_line"]),
-        within=within_text(bound),
         meter=evidence_meter(bound["log_e"], bound["pause_line"]),
     )
 

@@ -20,13 +20,15 @@ HOURS = "catalog_bundle_acceptance_hours"
 LOCK = (7_311_010, 0)
 HOUR = timedelta(hours=1)
 
+COUNTS = f"placed.status IN {ELIGIBLE} AND placed.excluded_as IS NULL"
+# Orders that do not count leave a row of zeros, whether or not they counted at an earlier run.
 COUNTED = f"""
-SELECT date_trunc('hour', placed.placed_at, 'UTC') AS hour_at, outcome.bundle_id, count(*) AS sample_size,
-       count(*) FILTER (WHERE outcome.accepted) AS acceptance_count,
-       max(placed.placed_at) FILTER (WHERE outcome.accepted) AS last_accepted_at
+SELECT date_trunc('hour', placed.placed_at, 'UTC') AS hour_at, outcome.bundle_id,
+       count(*) FILTER (WHERE {COUNTS}) AS sample_size,
+       count(*) FILTER (WHERE {COUNTS} AND outcome.accepted) AS acceptance_count,
+       max(placed.placed_at) FILTER (WHERE {COUNTS} AND outcome.accepted) AS last_accepted_at
 FROM {{orders}}
 {{said}}
-WHERE placed.status IN {ELIGIBLE} AND placed.excluded_as IS NULL
 GROUP BY 1, 2"""
 
 SAID_ALL = "JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = placed.id"
@@ -95,7 +97,7 @@ INSERT INTO catalog_bundle_acceptance_metrics AS kept (
     id, bundle_id, lookback_days, acceptance_rate, acceptance_count, sample_size, last_accepted_at,
     computed_at, metadata)
 SELECT gen_random_uuid(), bundle.id, %(lookback_days)s,
-       COALESCE(round(counted.acceptance_count::numeric / counted.sample_size, 4), 0),
+       COALESCE(round(counted.acceptance_count::numeric / NULLIF(counted.sample_size, 0), 4), 0),
        COALESCE(counted.acceptance_count, 0), COALESCE(counted.sample_size, 0), counted.last_accepted_at,
        %(now)s, '{{}}'
 FROM catalog_bundles bundle

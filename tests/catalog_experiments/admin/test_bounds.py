@@ -114,12 +114,13 @@ def test_budget__draft_or_no_bound__is_none() -> None:
     assert budget_of(make_running_experiment(slug="free", guardrail_config={}), {}) is None
 
 
-def test_card__judged__shows_its_limit_and_its_budget_in_a_line_each(client_as: ClientAs) -> None:
-    make_judged()
+def test_card__judged__shows_each_exact_limit_and_the_budget_in_a_line(client_as: ClientAs) -> None:
+    _, evaluation = make_judged()
 
     page = read(client_as("viewer"), HOME)
 
-    assert "Surely, the true rate is at most" in page
+    limit = evaluation.verdicts[1]["evidence"][0]["limit"]
+    assert f"test, acceptance at least 10 %: the true rate is at most {rate_text(limit)}" in page
     assert "Phase 1: false pauses at most 5 %, over all phases 5 %." in page
     assert "fixed when the phase opened" not in page, "how it is shared out is told on the experiment's page"
 
