@@ -44,11 +44,13 @@ class Server:
 
 
 @contextmanager
-def serving(application: str, environment: Mapping[str, str], *, log: Path, threads: int) -> Iterator[Server]:
-    """Serve a WSGI application by two workers on a port of its own, and stop it afterwards."""
+def serving(
+    application: str, environment: Mapping[str, str], *, log: Path, workers: int, threads: int
+) -> Iterator[Server]:
+    """Serve a WSGI application on a port of its own, and stop it afterwards."""
     port = _free_port()
     command = [sys.executable, "-m", "granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--no-ws", "--workers", "2", "--blocking-threads", str(threads), application]
+    command += ["--no-ws", "--workers", str(workers), "--blocking-threads", str(threads), application]
     with running(command, log=log, env=environment, cwd=PROJECT) as process:
         _wait_for(port)
         yield Server(port, process.pid)
