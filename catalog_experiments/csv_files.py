@@ -23,9 +23,11 @@ class CsvFile:
         """Open the file and find the columns.
 
         Raises:
-            UnreadableFile: it cannot be opened, or a column is missing.
+            UnreadableFile: it cannot be opened, a column is missing, or the delimiter is not one character.
         """
         self._path = path
+        if len(delimiter) != 1:
+            raise UnreadableFile(f"{delimiter!r} cannot separate columns: a delimiter is one character, such as ';'.")
         try:
             self._raw = path.open("rb")
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Replay a finished experiment from a file: one line a unit, with its variant, its outcome and perhaps its revenue.
+"""Replay a finished experiment from a file of its units, and report on it.
 
 Beside the other importer. The file's units become exposures and its outcomes orders, through the usual intake; the
 claimed variants are taken as given. The experiment is then completed, and its report is the one every other gets.
@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 from catalog_experiments import lifecycle
 from catalog_experiments.aggregation import aggregate_experiments
 from catalog_experiments.analysis import Report, analyze
-from catalog_experiments.csv_files import CsvFile, UnreadableFile
+from catalog_experiments.csv_files import UnreadableFile
 from catalog_experiments.drafting import create_draft
 from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec
 from catalog_experiments.intake import (
@@ -31,41 +29,15 @@ from catalog_experiments.intake import (
     record_orders,
 )
 from catalog_experiments.models import Experiment, ExperimentStatus, Exposure, PhaseOrigin, PrimaryMetric
+from catalog_experiments.unit_files import ExperimentFormat, Outline, Progress, UnitRow, read_outline, read_rows
+
+__all__ = ["AlreadyImported", "ExperimentFormat", "ExperimentImportResult", "import_experiment"]
 
 ACTOR = "system:import_experiment"
 SOURCE = "import"
 BATCH = 5_000
 MATURING = timedelta(days=1, hours=1)
 """After the last window: its cohort's day must be over, and an hour passed for late events."""
-
-TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-
-Progress = Callable[[str, int, int], None]
-"""Told the stage (`checking`, `storing`), how many bytes of the file are done, and of how many."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExperimentFormat:
-    """Which column holds what; blank `revenue_column` and `time_column` mean there is none.
-
-    A blank `unit_column` makes each line a unit of its own. Outcomes are 1/0, true/false or yes/no. Revenue is in the
-    currency's main unit, with `minor_digits` digits after the point.
-    """
-
-    unit_column: str = "unit"
-    variant_column: str = "variant"
-    outcome_column: str = "outcome"
-    revenue_column: str = ""
-    time_column: str = ""
-    currency: str = "EUR"
-    minor_digits: int = 2
-    delimiter: str = ","
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """Names of the columns read: variant and outcome, then unit, revenue and time where there are any."""
-        others = (self.unit_column, self.revenue_column, self.time_column)
-        return (self.variant_column, self.outcome_column, *filter(None, others))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +53,6 @@ class ExperimentImportResult:
 
 class AlreadyImported(ValueError):
     """An experiment of this slug exists and is not an import that was broken off."""
-
-
-class UnitRow(NamedTuple):
-    """One line of the file; `revenue_minor` is 0 without a revenue column, `exposed_at` None without a time."""
-
-    line: int
-    unit: str
-    variant: str
-    is_success: bool
-    revenue_minor: int
-    exposed_at: datetime | None
-
-
-@dataclass(slots=True)
-class Outline:
-    """What a first reading of the file found."""
-
-    variants: Counter[str] = field(default_factory=Counter)
-    first_at: datetime | None = None
-    last_at: datetime | None = None
-
-    def take(self, row: UnitRow) -> None:
-        """Count a line in."""
-        self.variants[row.variant] += 1
-        if row.exposed_at is not None:
-            self.first_at = min(self.first_at or row.exposed_at, row.exposed_at)
-            self.last_at = max(self.last_at or row.exposed_at, row.exposed_at)
 
 
 def import_experiment(
@@ -143,7 +88,7 @@ def import_experiment(
         InvalidExperiment: the slug or the variants' names cannot be used.
     """
     tell = progress or _nobody
-    outline = _outline(path, form, tell)
+    outline = read_outline(path, form, tell)
     if control not in outline.variants or len(outline.variants) < 2:
         raise UnreadableFile(f"{path} needs the control {control!r} and another variant; it has {_listed(outline)}.")
     opened_at, finished_at = _span(path, outline, start, window_days)
@@ -157,54 +102,6 @@ def import_experiment(
     return ExperimentImportResult(
         experiment, units, stored["outcomes"], stored["mixed"], analyze(experiment, now=finished_at)
     )
-
-
-def _outline(path: Path, form: ExperimentFormat, tell: Progress) -> Outline:
-    outline = Outline()
-    for row in _rows(path, form, "checking", tell):
-        outline.take(row)
-    return outline
-
-
-def _rows(path: Path, form: ExperimentFormat, stage: str, tell: Progress) -> Iterator[UnitRow]:
-    with CsvFile(path, form.columns, delimiter=form.delimiter) as table:
-        for count, (line, values) in enumerate(table):
-            if count % BATCH == 0:
-                tell(stage, *table.position())
-            try:
-                yield _row(line, values, form)
-            except ValueError as error:
-                raise UnreadableFile(f"{path}, line {line}: {error}.") from error
-        tell(stage, *table.position())
-
-
-def _row(line: int, values: tuple[str, ...], form: ExperimentFormat) -> UnitRow:
-    variant, outcome, *others = (value.strip() for value in values)
-    unit = others.pop(0) if form.unit_column else f"line {line}"
-    if not unit or not variant:
-        raise ValueError("it names no unit or no variant")
-    if outcome.lower() not in TRUTHS:
-        raise ValueError(f"{outcome!r} is no outcome; write 1 or 0")
-    is_success = TRUTHS[outcome.lower()]
-    revenue = _minor(others[0], form.minor_digits) if form.revenue_column else 0
-    if revenue and not is_success:
-        raise ValueError("it has revenue and no outcome")
-    return UnitRow(line, unit, variant, is_success, revenue, _time(others[-1]) if form.time_column else None)
-
-
-def _minor(text: str, digits: int) -> int:
-    try:
-        amount = int(Decimal(text or "0").scaleb(digits).to_integral_value(ROUND_HALF_UP))
-    except (InvalidOperation, OverflowError) as error:
-        raise ValueError(f"{text!r} is no amount") from error
-    if amount < 0:
-        raise ValueError(f"{text!r} is less than nothing")
-    return amount
-
-
-def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _span(path: Path, outline: Outline, start: date | None, window_days: int) -> tuple[datetime, datetime]:
@@ -257,7 +154,7 @@ def _store(
     tell: Progress,
 ) -> Counter[str]:
     stored: Counter[str] = Counter()
-    rows = _rows(path, form, "storing", tell)
+    rows = read_rows(path, form, "storing", tell)
     while batch := list(islice(rows, BATCH)):
         exposures = [_exposure(experiment.slug, row, opened_at) for row in batch]
         orders = [_order(experiment.slug, row, opened_at, form) for row in batch if row.is_success]

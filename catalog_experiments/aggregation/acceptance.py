@@ -14,7 +14,8 @@ from django.db import connection
 from catalog_experiments.aggregation import cursors
 from catalog_experiments.aggregation.cursors import Watermark
 from catalog_experiments.aggregation.scope import ELIGIBLE
-from catalog_experiments.models import AggregationCursor
+from catalog_experiments.hours import hour_of
+from catalog_experiments.models import AggregationCursor, ErasedCohort
 
 HOURS = "catalog_bundle_acceptance_hours"
 LOCK = (7_311_010, 0)
@@ -36,6 +37,20 @@ SAID_ALL = "JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = pla
 SAID_ONE_BY_ONE = """CROSS JOIN LATERAL (
     SELECT bundle_id, accepted FROM catalog_bundle_order_outcomes WHERE order_id = placed.id OFFSET 0
 ) AS outcome"""
+
+# What orders of erased units had added, by the hour. A bundle that is gone since then is told of no more.
+ERASED_HOURS = """
+SELECT own.hour_at, own.bundle_id, own.sample_size, own.acceptance_count, own.last_accepted_at
+FROM catalog_erased_cohorts erased
+CROSS JOIN LATERAL jsonb_to_recordset(erased.sums -> 'hours') AS own(
+    hour_at timestamptz, bundle_id uuid, sample_size bigint, acceptance_count bigint, last_accepted_at timestamptz)
+JOIN catalog_bundles bundle ON bundle.id = own.bundle_id
+WHERE erased.phase_id IS NULL"""
+WITH_ERASED = f"""
+SELECT hour_at, bundle_id, sum(sample_size) AS sample_size, sum(acceptance_count) AS acceptance_count,
+       max(last_accepted_at) AS last_accepted_at
+FROM ({{counted}} UNION ALL {ERASED_HOURS} {{which}}) AS together
+GROUP BY 1, 2"""
 
 CHANGED_HOURS = """
 SELECT DISTINCT date_trunc('hour', placed_at, 'UTC') AS hour_at
@@ -65,12 +80,15 @@ stored AS (
     RETURNING 1
 )
 SELECT (SELECT count(*) FROM emptied) + (SELECT count(*) FROM stored)"""
-COUNT_ALL = COUNT.format(
-    counted=COUNTED.format(orders="catalog_checkout_orders placed", said=SAID_ALL),
-    hours=f"(SELECT DISTINCT hour_at FROM {HOURS})",
-)
-COUNT_CHANGED = COUNT.format(
-    counted=COUNTED.format(orders=ORDERS_OF_CHANGED_HOURS, said=SAID_ONE_BY_ONE), hours=f"({CHANGED_HOURS})"
+COUNTED_ALL = COUNTED.format(orders="catalog_checkout_orders placed", said=SAID_ALL)
+COUNTED_CHANGED = COUNTED.format(orders=ORDERS_OF_CHANGED_HOURS, said=SAID_ONE_BY_ONE)
+ALL_HOURS = f"(SELECT DISTINCT hour_at FROM {HOURS})"
+COUNT_ALL = COUNT.format(counted=COUNTED_ALL, hours=ALL_HOURS)
+COUNT_CHANGED = COUNT.format(counted=COUNTED_CHANGED, hours=f"({CHANGED_HOURS})")
+COUNT_ALL_WITH_ERASED = COUNT.format(counted=WITH_ERASED.format(counted=COUNTED_ALL, which=""), hours=ALL_HOURS)
+COUNT_CHANGED_WITH_ERASED = COUNT.format(
+    counted=WITH_ERASED.format(counted=COUNTED_CHANGED, which=f"AND own.hour_at IN ({CHANGED_HOURS})"),
+    hours=f"({CHANGED_HOURS})",
 )
 
 EDGE = """
@@ -78,6 +96,7 @@ SELECT * FROM catalog_checkout_orders WHERE placed_at >= %(since)s AND placed_at
 UNION ALL
 SELECT * FROM catalog_checkout_orders WHERE placed_at >= %(whole_to)s AND placed_at <= %(now)s"""
 
+# Of the hour that is not over, erased units' orders are added whole; of that at the far end they are left out.
 # Rows seeded for QA say so and are left alone. Bundles whose orders have all aged out are zeroed, not forgotten.
 UPDATE = f"""
 WITH pieces AS (
@@ -87,6 +106,9 @@ WITH pieces AS (
     SELECT bundle_id, sample_size, acceptance_count, last_accepted_at FROM (
         {COUNTED.format(orders=f"({EDGE}) AS placed", said=SAID_ONE_BY_ONE)}
     ) AS edges
+    UNION ALL
+    SELECT bundle_id, sample_size, acceptance_count, last_accepted_at FROM ({ERASED_HOURS}) AS erased
+    WHERE hour_at >= %(whole_to)s AND hour_at <= %(now)s
 ),
 counted AS (
     SELECT bundle_id, sum(sample_size) AS sample_size, sum(acceptance_count) AS acceptance_count,
@@ -127,8 +149,8 @@ def update_acceptance(watermark: Watermark, *, lookback_days: int, now: datetime
             UPDATE,
             {
                 "since": since,
-                "whole_from": _hour_of(since + HOUR - timedelta.resolution),
-                "whole_to": _hour_of(now),
+                "whole_from": hour_of(since + HOUR - timedelta.resolution),
+                "whole_to": hour_of(now),
                 "now": now,
                 "lookback_days": lookback_days,
             },
@@ -136,19 +158,17 @@ def update_acceptance(watermark: Watermark, *, lookback_days: int, now: datetime
         return int(cursor.rowcount)
 
 
-def _hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
-
-
 def count_hours(watermark: Watermark, *, is_anew: bool = False) -> int:
     """Bring the hours up to the watermark, or all of them anew; return how many rows were not right before."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", LOCK)
         known = AggregationCursor.objects.filter(phase=None).first()
+        has_erased = ErasedCohort.objects.filter(phase=None).exists()
         if known is None or known.recorded_to is None or is_anew:
-            cursor.execute(COUNT_ALL)
+            cursor.execute(COUNT_ALL_WITH_ERASED if has_erased else COUNT_ALL)
         else:
-            cursor.execute(COUNT_CHANGED, {"since": known.recorded_to - cursors.OVERLAP})
+            count = COUNT_CHANGED_WITH_ERASED if has_erased else COUNT_CHANGED
+            cursor.execute(count, {"since": known.recorded_to - cursors.OVERLAP})
         written = int(cursor.fetchone()[0])
     cursor_row = known or AggregationCursor(phase=None)
     cursor_row.recorded_to = watermark.recorded_to

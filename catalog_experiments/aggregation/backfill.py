@@ -7,9 +7,11 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
+from typing import Any
 from uuid import UUID
 
 from catalog_experiments.aggregation.cohorts import COUNT
+from catalog_experiments.aggregation.erased import lay_out_erased
 from catalog_experiments.aggregation.metric_rows import (
     FIGURES,
     VariantCounts,
@@ -31,13 +33,35 @@ SELECT phase_id, variant_key, (net_at AT TIME ZONE 'UTC')::date AS day, count(*)
 FROM measured WHERE net_at IS NOT NULL GROUP BY 1, 2, 3
 """
 
+REVISED_BY_DAY = """
+SELECT phase_id, variant_key, cohort_date, count(*) FROM measured WHERE is_revised GROUP BY 1, 2, 3
+"""
+
 EXPOSED_BY_DAY = """
 SELECT phase_id, variant_key, cohort_date, exposed, exposed - uncut, 0, mixed, faulty, merged, holdout, bots, staff,
        tests
 FROM counted WHERE segment = ''
 """
 
+# What erased units had added stands for their facts.
+ERASED_ACCEPTED_BY_DAY = """
+SELECT phase_id, variant_key, (outcome_hour_at AT TIME ZONE 'UTC')::date AS day, sum(n), sum(accepted)
+FROM erased_tallies GROUP BY 1, 2, 3
+"""
+
+ERASED_BY_DAY = """
+SELECT phase_id, variant_key, cohort_date, exposed, exposed - uncut, revised, mixed, faulty, merged, holdout, bots,
+       staff, tests
+FROM erased WHERE segment = '' AND currency = ''
+"""
+
+ADDED_UP = ((ACCEPTED_BY_DAY, 0), (EXPOSED_BY_DAY, 2), (REVISED_BY_DAY, 4))
+ERASED_ADDED_UP = ((ERASED_ACCEPTED_BY_DAY, 0), (ERASED_BY_DAY, 2))
+"""Statements by the place of their first number in `VariantCounts`."""
+
 RowKey = tuple[UUID, UUID, date, int]
+CountsByDay = dict[tuple[UUID, str, date], VariantCounts]
+"""By phase, variant key and UTC day: orders by theirs, units by that of their exposure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +165,15 @@ def _reconstructed(phases: list[Phase], lookback_days: int, now: datetime) -> It
                     yield row
 
 
-def _counts_by_day(phases: Sequence[Phase]) -> dict[tuple[UUID, str, date], VariantCounts]:
-    counts: dict[tuple[UUID, str, date], VariantCounts] = {}
+def _counts_by_day(phases: Sequence[Phase]) -> CountsByDay:
+    counts: CountsByDay = {}
     if not phases:
         return counts
     with workbench(Scope.of(phases), is_bulk=True) as bench:
         measure_all(bench)
         bench.lay_out("counted", COUNT.format(spans="", chosen=ALL_EXPOSURES))
-        for statement, place in ((ACCEPTED_BY_DAY, 0), (EXPOSED_BY_DAY, 2)):
+        lay_out_erased(bench)
+        for statement, place in (*ADDED_UP, *(ERASED_ADDED_UP if bench.has("erased") else ())):
             for phase_id, variant_key, day, *numbers in bench.fetch(statement):
                 key = (phase_id, variant_key, day)
                 own = VariantCounts(*([0] * place), *map(int, numbers))
@@ -169,11 +194,13 @@ def _key(row: VariantMetric) -> RowKey:
 
 
 def _differences(known: VariantMetric, row: VariantMetric) -> list[str]:
-    return [
-        f"{name} {getattr(known, name)} -> {getattr(row, name)}"
-        for name in FIGURES
-        if getattr(known, name) != getattr(row, name)
-    ]
+    before, after = _told(known), _told(row)
+    return [f"{name} {before.get(name)} -> {after[name]}" for name in after if before.get(name) != after[name]]
+
+
+def _told(row: VariantMetric) -> dict[str, Any]:
+    # The units that were left out stand beside the figures, and are reconstructed with them.
+    return {**{name: getattr(row, name) for name in FIGURES}, **row.metadata}
 
 
 def _created_line(slugs: Mapping[UUID, str], row: VariantMetric) -> str:

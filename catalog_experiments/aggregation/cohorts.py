@@ -15,6 +15,7 @@ from catalog_experiments.aggregation.units import (
     COUNTRY,
     DEVICE,
     EXPOSURES_OF_DAYS,
+    EXPOSURES_OF_UNITS,
     IS_SERVED,
     UNCUT,
     UNCUT_DAY,
@@ -177,7 +178,12 @@ WHERE closed.phase_id IS NULL"""
 
 WITHOUT_EMPTY = f"SELECT fresh.* FROM ({{fresh}}) AS fresh WHERE {_row(ALL, 'fresh.{}')} <> {ZEROS}"
 
-NOT_ERASED = "({0}.phase_id, {0}.cohort_date) NOT IN (SELECT phase_id, cohort_date FROM erased)"
+# Of units that were erased, what they had added stands for their facts.
+WITH_ERASED = """
+SELECT {keys}, {totals} FROM (
+    {own}
+    UNION ALL SELECT {keys}, {names} FROM {erased} WHERE {which}
+) AS together GROUP BY {keys}"""
 
 STORE = f"""
 INSERT INTO {TABLE} AS kept (id, {_names(KEY)}, {_names(ALL)})
@@ -190,17 +196,19 @@ DELETE FROM {TABLE} kept USING {{days}} AS day
 WHERE kept.phase_id = day.phase_id {{of_day}} AND NOT EXISTS (
     SELECT 1 FROM fresh WHERE {_row(KEY, "fresh.{}")} = {_row(KEY, "kept.{}")})"""
 
+ERASED_OF_DAYS = "(SELECT erased.* FROM erased JOIN {days} USING (phase_id, cohort_date)) AS erased"
 OF_CLOSED_DAYS = "(SELECT measured.* FROM measured JOIN closed USING (phase_id, cohort_date)) AS own"
 
 
 def store_all(bench: Workbench) -> int:
     """Make the phases' rows anew from `measured`; return how many were not right before."""
-    bench.lay_out("counted", COUNT.format(spans=f"WITH spans AS ({SPANS})", chosen=ALL_EXPOSURES))
+    count = COUNT.format(spans=f"WITH spans AS ({SPANS})", chosen=ALL_EXPOSURES)
+    bench.lay_out("counted", _count_with_erased(bench, count, "erased"))
     bench.run(BY_HASH)
-    bench.lay_out("summed", _sum_of(bench, "measured"))
+    bench.lay_out("summed", _sum_with_erased(bench, _sum_of(bench, "measured"), "erased"))
     bench.run(AS_BEFORE)
-    bench.lay_out("fresh", f"{WITHOUT_EMPTY.format(fresh=ANEW)} AND {NOT_ERASED.format('fresh')}")
-    return bench.run(STORE) + bench.run(FORGET_STALE.format(days="phases", of_day=f"AND {NOT_ERASED.format('kept')}"))
+    bench.lay_out("fresh", WITHOUT_EMPTY.format(fresh=ANEW))
+    return bench.run(STORE) + bench.run(FORGET_STALE.format(days="phases", of_day=""))
 
 
 def store_some(bench: Workbench) -> None:
@@ -209,13 +217,50 @@ def store_some(bench: Workbench) -> None:
     Days in `closed` are made anew; of the others those in `recounted` are counted again, and their sums move by what
     the units in `change` add.
     """
-    bench.lay_out("counted", COUNT.format(spans="", chosen=EXPOSURES_OF_DAYS.format(days="recounted")))
-    bench.lay_out("summed", _sum_of(bench, OF_CLOSED_DAYS))
+    count = COUNT.format(spans="", chosen=EXPOSURES_OF_DAYS.format(days="recounted"))
+    bench.lay_out("counted", _count_with_erased(bench, count, ERASED_OF_DAYS.format(days="recounted")))
+    sums = _sum_of(bench, OF_CLOSED_DAYS)
+    bench.lay_out("summed", _sum_with_erased(bench, sums, ERASED_OF_DAYS.format(days="closed")))
     bench.lay_out("difference", _sum_of(bench, "change", sign="sign * "))
     anew = f"SELECT anew.* FROM ({ANEW}) AS anew JOIN closed USING (phase_id, cohort_date)"
     bench.lay_out("fresh", WITHOUT_EMPTY.format(fresh=f"{anew} UNION ALL {MOVED}"))
     bench.run(STORE)
     bench.run(FORGET_STALE.format(days="touched", of_day="AND kept.cohort_date = day.cohort_date"))
+
+
+def lay_out_rows(bench: Workbench, *, units: str) -> None:
+    """Leave `added`: what the units of a table add to the rows of their days; `measured` holds those with an order.
+
+    Args:
+        bench: where to work.
+        units: a table with `phase_id` and `unit`.
+    """
+    bench.lay_out("counted", COUNT.format(spans="", chosen=EXPOSURES_OF_UNITS.format(units=units)))
+    bench.lay_out("summed", _sum_of(bench, "measured"))
+    bench.lay_out("added", WITHOUT_EMPTY.format(fresh=ANEW))
+
+
+def _count_with_erased(bench: Workbench, own: str, erased: str) -> str:
+    return _with_erased(bench, own, erased, KEY[:-1], tuple(COUNTED), "currency = ''")
+
+
+def _sum_with_erased(bench: Workbench, own: str, erased: str) -> str:
+    return _with_erased(bench, own, erased, KEY, tuple(SUMMED), "true")
+
+
+def _with_erased(
+    bench: Workbench, own: str, erased: str, keys: tuple[str, ...], names: tuple[str, ...], which: str
+) -> str:
+    if not bench.has("erased"):
+        return own
+    return WITH_ERASED.format(
+        keys=_names(keys),
+        totals=_names(names, "sum({0}) AS {0}"),
+        names=_names(names),
+        own=own,
+        erased=erased,
+        which=which,
+    )
 
 
 def _sum_of(bench: Workbench, units: str, sign: str = "") -> str:

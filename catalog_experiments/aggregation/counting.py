@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from catalog_experiments.aggregation import cursors, open_units
 from catalog_experiments.aggregation.cohorts import store_all, store_some
 from catalog_experiments.aggregation.cursors import Watermark
+from catalog_experiments.aggregation.erased import lay_out_erased
 from catalog_experiments.aggregation.moments import store_moments
 from catalog_experiments.aggregation.news import find_news, is_too_much
 from catalog_experiments.aggregation.scope import Scope
@@ -23,10 +24,6 @@ from catalog_experiments.models import Phase
 COHORTS_OF_PHASES = """
 SELECT phase_id, cohort_date FROM catalog_bundle_experiment_cohorts WHERE phase_id = ANY(%(ids)s)
 UNION SELECT phase_id, cohort_date FROM catalog_bundle_experiment_moments WHERE phase_id = ANY(%(ids)s)"""
-ERASED = """
-SELECT erased.phase_id, erased.cohort_date, erased.cohort_date::timestamp AT TIME ZONE 'UTC' AS hours_from,
-       (erased.cohort_date + 1)::timestamp AT TIME ZONE 'UTC' + phase.attribution AS hours_to
-FROM catalog_erased_cohorts erased JOIN phases phase USING (phase_id)"""
 TOUCHED = "SELECT phase_id, cohort_date FROM recounted UNION SELECT phase_id, cohort_date FROM change"
 
 
@@ -61,19 +58,19 @@ def update_counts(phases: Iterable[Phase], watermark: Watermark) -> Counted:
 def recount(phases: Iterable[Phase], watermark: Watermark) -> Counted:
     """Bring the phases up to the watermark, then count them from all their facts: `written` were wrong until then.
 
-    Call it in one view of the facts. What erased units left in the sums of their days stands.
+    Call it in one view of the facts.
     """
     known = list(phases)
     update_counts(known, watermark)
-    return count_whole(cursors.anew(cursors.claim(known, watermark)), spares_erased=True)
+    return count_whole(cursors.anew(cursors.claim(known, watermark)))
 
 
-def count_whole(scope: Scope, *, spares_erased: bool = False) -> Counted:
+def count_whole(scope: Scope) -> Counted:
     """Count the phases from all their facts; rows that are right already stay untouched."""
     if not scope.phases:
         return Counted()
     with workbench(scope, is_bulk=True) as bench:
-        bench.lay_out("erased", ERASED if spares_erased else f"{ERASED} LIMIT 0")
+        lay_out_erased(bench)
         measure_all(bench)
         tallies = tally_all(bench)
         written = tallies + store_all(bench) + open_units.keep_all(bench)
@@ -91,6 +88,7 @@ def _count_news(scope: Scope) -> Counted:
         measure_some(bench, units="chosen", days="closed")
         open_units.compare(bench)
         cohorts = bench.lay_out("touched", TOUCHED)
+        lay_out_erased(bench)
         tallies = tally_some(bench)
         store_some(bench)
         open_units.keep_changed(bench)

@@ -38,10 +38,6 @@ CHANGE = f"SELECT 1 AS sign, {NAMES} FROM changed UNION ALL SELECT -1, {NAMES} F
 FORGET = f"""
 DELETE FROM {TABLE} kept USING former WHERE kept.phase_id = former.phase_id AND kept.unit = former.unit"""
 
-FORGET_CLOSED = f"""
-DELETE FROM {TABLE} kept USING phases phase
-WHERE kept.phase_id = phase.phase_id AND kept.cohort_date < phase.open_from"""
-
 
 def keep_all(bench: Workbench) -> int:
     """Keep the open units of `measured` and no others of the phases; return how many were wrong or missing."""

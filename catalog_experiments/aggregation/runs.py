@@ -54,14 +54,14 @@ class AggregationResult:
 class Verification:
     """What a full pass found: phases counted, those without facts, cohort days, and `corrected` rows that were wrong.
 
-    `spared` are cohort days from which units were erased: their facts no longer add up to their sums.
+    `erased` are cohort days from which units were erased: what these had added was counted with the facts.
     """
 
     phases: int
     retired: int
     cohorts: int
     corrected: int
-    spared: int
+    erased: int
     watermark_at: datetime
 
 
@@ -106,7 +106,7 @@ class BundleAcceptanceAggregator:
         """Count everything from all its facts once more, put right what was wrong, and say how much that was.
 
         Each slice of experiments is brought up to date first, in the same view of the facts, so that only errors
-        differ. Days from which units were erased are spared, and phases whose facts were retired are left out.
+        differ. What erased units had added is counted too; phases whose facts were retired are left out.
         """
         experiments = list(_with_phases())
         slices, watermark, counted = _slices(experiments), read_watermark(now=now), Counted()
@@ -117,9 +117,9 @@ class BundleAcceptanceAggregator:
         self._tell(len(slices) + 1, len(slices) + 1)
         phases = Phase.objects.filter(experiment__in=experiments).exclude(origin=PhaseOrigin.SEEDED)
         retired = phases.exclude(pk__in=Phase.objects.with_facts()).count()
-        spared = ErasedCohort.objects.filter(phase__in=phases).count()
+        erased = ErasedCohort.objects.filter(phase__in=phases).count()
         return Verification(
-            phases.count() - retired, retired, counted.cohorts, counted.written + hours, spared, watermark.at
+            phases.count() - retired, retired, counted.cohorts, counted.written + hours, erased, watermark.at
         )
 
     def _tell(self, done: int, total: int) -> None:

@@ -18,6 +18,7 @@ from django.db.models import OuterRef, Subquery
 from catalog_experiments.aggregation.cursors import OVERLAP
 from catalog_experiments.aggregation.scope import MANY_PHASES, Scope, unguessed
 from catalog_experiments.aggregation.workbench import AS_BEFORE, FOR_BULK
+from catalog_experiments.hours import hour_of
 from catalog_experiments.intake import retention_month, served_spans
 from catalog_experiments.models import Phase, TelemetryHour
 
@@ -154,7 +155,7 @@ def update_telemetry_hours(phases: Iterable[Phase], *, now: datetime, recounted:
         "months": sorted({span["month"] for span in spans}),
         "first_at": min((span["since"] for span in spans), default=now),
         "last_at": now,
-        "newest": _hour_of(now),
+        "newest": hour_of(now),
     }
     are_many_new = sum(phase.counted_to is None for phase in newest) > MANY_PHASES
     with transaction.atomic(), connection.cursor() as cursor:
@@ -192,14 +193,10 @@ def _span_rows(phase: Any, now: datetime, recounted: timedelta, late_from: datet
             "phase_id": phase.pk,
             "experiment_id": phase.experiment_id,
             "month": retention_month(phase.opened_at),
-            "since": max(_hour_of(since), span.start_at),
+            "since": max(hour_of(since), span.start_at),
             "until": min(span.end_at or now, now),
             "currency": phase.currency,
         }
         for span in served_spans(phase)
         if (span.end_at or now) > since and span.start_at < now
     ]
-
-
-def _hour_of(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)

@@ -41,6 +41,8 @@ COLUMNS = (
     "net_accepted",
     "gross_at",
     "gross_accepted",
+    "first_at",
+    "revisions",
 )
 """Those of `measured`, and of the open units."""
 
@@ -51,13 +53,17 @@ COUNTRY = "CASE WHEN span.by_country THEN exposure.segments ->> 'country' END"
 
 IS_SERVED = unguessed("exposure.exposed_at >= span.served_from AND exposure.exposed_at < span.served_to")
 
+# A unit that left stays with what its leaving revised: an outcome that was known until then. It adds nothing else.
+IS_HERE = "exposure.left_at IS NULL"
+
 MET = f"""
 SELECT span.phase_id, exposure.unit, exposure.variant_key, exposure.exposed_at, {DAY} AS cohort_date,
        exposure.exposed_at + span.attribution AS window_end, span.served_to,
-       {UNCUT} AS is_uncut, {UNCUT_DAY} AS is_uncut_day, {DEVICE} AS device, {COUNTRY} AS country,
-       span.currency AS own_currency, span.revenue_cap, span.margin_cap
+       {UNCUT} AND {IS_HERE} AS is_uncut, {UNCUT_DAY} AND {IS_HERE} AS is_uncut_day,
+       {DEVICE} AS device, {COUNTRY} AS country,
+       span.currency AS own_currency, span.revenue_cap, span.margin_cap, exposure.left_at
 FROM {{chosen}}
-WHERE {COUNTS} AND {IS_SERVED}"""
+WHERE ({COUNTS} OR exposure.left_at IS NOT NULL) AND {IS_SERVED}"""
 
 ALL_EXPOSURES = """spans span
 JOIN catalog_bundle_exposures exposure ON exposure.phase_id = span.phase_id
@@ -83,11 +89,13 @@ CROSS JOIN LATERAL (
 
 # `turn` puts the orders in the order in which the first of a unit is found. A returned piece is no piece.
 PLACED = f"""
-SELECT placed.id, placed.unit, placed.placed_at, placed.currency, placed.status <> 'cancelled' AS is_net,
+SELECT placed.id, placed.unit, placed.placed_at, placed.recorded_at, placed.currency,
+       placed.status <> 'cancelled' AS is_net,
        placed.revenue_minor - placed.refunded_minor AS revenue, placed.margin_minor - placed.refunded_minor AS margin,
        placed.revised_at > placed.recorded_at
            AND (placed.status = 'cancelled' OR placed.refunded_minor > 0 OR line.returned > 0) AS is_revised,
-       line.pieces, row_number() OVER (ORDER BY placed.placed_at, placed.order_ref COLLATE "C") AS turn
+       placed.is_withdrawn, placed.cancelled_at, line.pieces,
+       row_number() OVER (ORDER BY placed.placed_at, placed.order_ref COLLATE "C") AS turn
 FROM {{orders}}
 CROSS JOIN LATERAL (
     SELECT COALESCE(sum(quantity - COALESCE(returned, 0)), 0) AS pieces, COALESCE(sum(returned), 0) AS returned
@@ -115,7 +123,8 @@ CROSS JOIN LATERAL (
 
 # An order is eligible for a phase whose anchor product it holds: then it says something about the bundles there.
 VERDICTS = """
-SELECT outcome.order_id, offer.phase_id, array_agg(offer.variant_key) FILTER (WHERE outcome.accepted) AS takers
+SELECT outcome.order_id, offer.phase_id, array_agg(offer.variant_key) FILTER (WHERE outcome.accepted) AS takers,
+       array_agg(offer.variant_key) FILTER (WHERE outcome.is_withdrawn) AS former_takers
 FROM {outcomes}
 JOIN offered offer ON offer.bundle_id = outcome.bundle_id
 WHERE %(are_many)s OR outcome.bundle_id = ANY(%(bundles)s)
@@ -142,19 +151,33 @@ GROUP BY 1, 2, 3"""
 IS_NEAR = unguessed(
     f"placed.placed_at >= met.exposed_at - {HISTORY} AND placed.placed_at < met.window_end"
     " AND (placed.is_net OR placed.placed_at >= met.exposed_at)"
+    " AND (met.left_at IS NULL OR placed.recorded_at < met.left_at)"
 )
+
+# Each time that the counted order was another, or no longer took the bundle: a cancelled order had counted where those
+# placed before it were cancelled before it. And once more when the unit left with an order that counted.
+REVISIONS = """CASE WHEN left_turns IS NULL THEN 0
+            ELSE (
+                SELECT COALESCE(sum(1 + ((turn >> 1) & 1)), 0)
+                FROM unnest(left_turns, cancelled_at) AS own(turn, at)
+                WHERE (turn < net_turn OR net_turn IS NULL) AND NOT EXISTS (
+                    SELECT 1 FROM unnest(left_turns, cancelled_at) AS before(turn, at)
+                    WHERE before.turn < own.turn AND before.at >= own.at))
+       END + COALESCE((net_turn >> 1) & 1, 0) + (left_at IS NOT NULL AND net_turn IS NOT NULL)::int"""
 
 # `{narrow}` makes amounts four bytes wide where all of them fit: sums of eight go by way of decimals.
 MEASURED = f"""
 WITH reached AS NOT MATERIALIZED (
     SELECT met.*, placed.currency, placed.is_net, placed.revenue, placed.margin, placed.pieces, placed.placed_at,
-           placed.placed_at >= met.exposed_at AS is_after, placed.currency = met.own_currency AS is_own,
+           placed.placed_at >= met.exposed_at AND met.left_at IS NULL AS is_after,
+           placed.currency = met.own_currency AS is_own,
            placed.placed_at < met.exposed_at + interval '24 hours' AS is_within_a_day,
-           placed.is_revised,
+           placed.is_revised, placed.is_withdrawn, placed.cancelled_at,
            verdict.order_id IS NOT NULL AND placed.placed_at >= met.exposed_at
                AND placed.placed_at < met.served_to AS is_eligible,
            COALESCE(met.variant_key = ANY (verdict.takers), false) AS took,
-           placed.turn * 2 + COALESCE(met.variant_key = ANY (verdict.takers), false)::int AS turn,
+           placed.turn * 4 + COALESCE(met.variant_key = ANY (verdict.former_takers), false)::int * 2
+               + COALESCE(met.variant_key = ANY (verdict.takers), false)::int AS turn,
            content.pieces AS own_pieces, content.in_bundle
     FROM {{met}} AS met
     JOIN placed ON placed.unit = met.unit AND {IS_NEAR}
@@ -163,7 +186,7 @@ WITH reached AS NOT MATERIALIZED (
         AND content.variant_key = met.variant_key
 ), summed AS (
     SELECT phase_id, unit, variant_key, cohort_date, is_uncut, is_uncut_day, device, country, revenue_cap, margin_cap,
-           bool_or(NOT is_after) AS is_returning,
+           left_at, bool_or(NOT is_after) AS is_returning,
            bool_or(is_after AND is_revised) AS is_revised,
            bool_or(is_after AND is_net AND is_own AND margin IS NULL) AS is_uncosted,
            COALESCE(sum(revenue{{narrow}}) FILTER (WHERE NOT is_after AND is_own), 0)::bigint AS before,
@@ -182,21 +205,26 @@ WITH reached AS NOT MATERIALIZED (
            COALESCE(sum(in_bundle{{narrow}}) FILTER (WHERE is_after AND is_net AND took), 0)::bigint AS bundled,
            jsonb_agg(jsonb_build_array(currency, revenue)) FILTER (WHERE is_after AND is_net AND NOT is_own)
                AS foreign_revenue,
-           min(placed_at) FILTER (WHERE is_eligible AND is_net) AS net_at,
+           min(placed_at) FILTER (WHERE is_eligible AND is_net) AS counted_at,
            min(turn) FILTER (WHERE is_eligible AND is_net) AS net_turn,
-           min(placed_at) FILTER (WHERE is_eligible) AS gross_at,
-           min(turn) FILTER (WHERE is_eligible) AS gross_turn
+           min(placed_at) FILTER (WHERE is_eligible) AS first_at,
+           min(turn) FILTER (WHERE is_eligible) AS gross_turn,
+           array_agg(turn) FILTER (WHERE is_eligible AND is_withdrawn) AS left_turns,
+           array_agg(cancelled_at) FILTER (WHERE is_eligible AND is_withdrawn) AS cancelled_at
     FROM reached
-    GROUP BY 2, 1, 3, 4, 5, 6, 7, 8, 9, 10
+    GROUP BY 2, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11
 )
 SELECT phase_id, unit, variant_key, cohort_date, is_uncut, is_uncut_day, device, country, is_returning, is_revised,
        NOT is_uncosted AS is_costed, LEAST(before, revenue_cap) AS x, LEAST(revenue, revenue_cap) AS revenue,
        revenue AS raw_revenue, LEAST(day_revenue, revenue_cap) AS day_revenue, LEAST(margin, margin_cap) AS margin,
        margin AS raw_margin, bought::int::bigint AS bought, took::int::bigint AS took,
        day_bought::int::bigint AS day_bought, day_took::int::bigint AS day_took, own_orders, orders, pieces,
-       own_pieces - bundled AS alone, bundled, foreign_revenue, net_at, COALESCE(net_turn & 1, 0) AS net_accepted,
-       gross_at, COALESCE(gross_turn & 1, 0) AS gross_accepted
-FROM summed"""
+       own_pieces - bundled AS alone, bundled, foreign_revenue,
+       CASE WHEN left_at IS NULL THEN counted_at END AS net_at, COALESCE(net_turn & 1, 0) AS net_accepted,
+       CASE WHEN left_at IS NULL THEN first_at END AS gross_at, COALESCE(gross_turn & 1, 0) AS gross_accepted,
+       first_at, {REVISIONS} AS revisions
+FROM summed
+WHERE left_at IS NULL OR net_turn IS NOT NULL OR left_turns IS NOT NULL"""
 
 
 ARE_WIDE = "SELECT COALESCE(max(GREATEST(abs(revenue), abs(margin), pieces)) >= 2147483648, false) FROM placed"
@@ -213,15 +241,17 @@ def measure_all(bench: Workbench) -> None:
     bench.lay_out("measured", MEASURED.format(met=met, narrow="" if are_wide else "::int"))
 
 
-def measure_some(bench: Workbench, *, units: str, days: str) -> None:
+def measure_some(bench: Workbench, *, units: str, days: str | None = None) -> None:
     """Leave `measured`: those of some units of their phases, and of all units of some cohort days.
 
     Args:
         bench: where to work.
         units: a table with `phase_id` and `unit`.
-        days: a table with `phase_id` and `cohort_date`.
+        days: a table with `phase_id` and `cohort_date`; None for no day.
     """
-    chosen = (EXPOSURES_OF_UNITS.format(units=units), EXPOSURES_OF_DAYS.format(days=days))
+    chosen = [EXPOSURES_OF_UNITS.format(units=units)]
+    if days is not None:
+        chosen.append(EXPOSURES_OF_DAYS.format(days=days))
     bench.lay_out("met", " UNION ".join(MET.format(chosen=exposures) for exposures in chosen))
     bench.lay_out("placed", PLACED.format(orders=ORDERS_OF_MET))
     bench.lay_out("verdicts", VERDICTS.format(outcomes=OUTCOMES_OF_PLACED))

@@ -68,10 +68,10 @@ AS_BEFORE = "; ".join(
 class Workbench:
     """The tables of one run and the parameters its statements are given."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, parameters: Mapping[str, Any]) -> None:
         """Start with the scope's own relations: phases, spans, offered and components."""
         self.scope = scope
-        self._parameters: Mapping[str, Any] = scope.parameters()
+        self._parameters: Mapping[str, Any] = {**scope.parameters(), **parameters}
         self._tables: list[str] = []
         for name, select in (
             ("phases", relations.PHASES),
@@ -87,6 +87,10 @@ class Workbench:
             cursor.execute(f"CREATE TEMPORARY TABLE {name} AS {select}; ANALYZE {name}", self._parameters)
             self._tables.append(name)
             return int(cursor.rowcount)
+
+    def has(self, name: str) -> bool:
+        """Say whether there is a table of this name."""
+        return name in self._tables
 
     def run(self, statement: str) -> int:
         """Run a statement and return how many rows it touched."""
@@ -107,15 +111,17 @@ class Workbench:
 
 
 @contextmanager
-def workbench(scope: Scope, *, is_bulk: bool = False) -> Iterator[Workbench]:
+def workbench(scope: Scope, *, is_bulk: bool = False, **parameters: Any) -> Iterator[Workbench]:
     """Yield a workbench for the scope; call it inside a transaction, whose end in failure drops the tables too.
+
+    Statements are given the scope's parameters and those named here.
 
     Bulk work is planned with hash and merge joins alone: a nested loop over two large relations, one of them just made
     or just grown, would never end.
     """
     with connection.cursor() as cursor:
         cursor.execute(FOR_BULK if is_bulk else FOR_NEWS)
-    bench = Workbench(scope)
+    bench = Workbench(scope, parameters)
     yield bench
     bench.clear()
     with connection.cursor() as cursor:

@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 from catalog_experiments.assignment import BUCKETS
+from catalog_experiments.hours import hour_of
 from catalog_experiments.intake import retention_month, served_spans
 from catalog_experiments.models import Experiment, Phase
 from catalog_experiments.stats.joins import FEWEST_ORDERS, JoinCounts, has_fallen
@@ -24,7 +25,6 @@ from catalog_experiments.stats.silence import (
     HOURS_OF_WEEK,
     Level,
     WeekProfile,
-    hour_of,
     is_impossible_silence,
     level_windows,
     missing_exposures,

@@ -11,9 +11,10 @@ from typing import Any
 from catalog_experiments.analysis.comparison import MetricReport
 from catalog_experiments.analysis.left_out import DataQuality, UnitCounts, load_data_quality, unit_counts
 from catalog_experiments.analysis.metrics import MetricReader
-from catalog_experiments.analysis.sample_ratio import SrmReport, sample_ratio
+from catalog_experiments.analysis.sample_ratio import LeftOutRatios, SrmReport, left_out_ratios, sample_ratio
 from catalog_experiments.analysis.segments import RETURNING, SegmentReport, segment_reports
 from catalog_experiments.analysis.telemetry import PhaseTelemetry, load_telemetry
+from catalog_experiments.analysis.unexposed import load_buyers
 from catalog_experiments.models import Experiment, ExperimentStatus, MomentMetric, PhaseOrigin, RampState, VariantMetric
 from catalog_experiments.stats.effects import Estimate, Interval, wilson_interval
 from catalog_experiments.stats.looks import Look, gated_lift, look_while_running
@@ -61,7 +62,8 @@ class Report:
     `opened_at` and `phase_number` are None for a draft, `watermark_at` before the first aggregation (facts recorded
     before it are counted). `is_final` says that fixed-horizon results are shown; before, all intervals are sequential.
     `segments` are the pre-registered ones, empty unless the report was asked for with them; `quality` then says how far
-    the telemetry can be trusted, else it is None.
+    the telemetry can be trusted, else it is None. `left_out_ratios` are the final checks of mixed units and of buyers
+    without an exposure: there once the report is final, and was asked for with its segments.
     """
 
     slug: str
@@ -78,6 +80,7 @@ class Report:
     is_final: bool = False
     segments: tuple[SegmentReport, ...] = ()
     quality: DataQuality | None = None
+    left_out_ratios: LeftOutRatios | None = None
 
     @property
     def control(self) -> VariantReport | None:
@@ -86,8 +89,14 @@ class Report:
 
 
 def analyze(experiment: Experiment, *, now: datetime) -> Report:
-    """Return the report of one experiment, with its segments and the adjustment by past revenue."""
-    return analyze_many([experiment], now=now, with_segments=True)[experiment.pk]
+    """Return the report of one experiment, with its segments, the adjustment by past revenue, and the final checks."""
+    report = analyze_many([experiment], now=now, with_segments=True)[experiment.pk]
+    phase = experiment.current_phase
+    if not report.is_final or phase is None or phase.origin != PhaseOrigin.PUBLISHED:
+        return report  # nobody met an offer of this shop in an imported phase
+    mixed = {variant.key: variant.units.mixed for variant in report.variants}
+    buyers = load_buyers(phase, experiment.slug, now=now)
+    return replace(report, left_out_ratios=left_out_ratios(phase.variants, mixed, buyers))
 
 
 def analyze_many(

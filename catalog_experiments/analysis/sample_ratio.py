@@ -1,4 +1,8 @@
-"""Do the variants hold the planned shares of the exposed units? Live a sequential monitor, finally a chi-square."""
+"""Do the variants hold the planned shares of the exposed units? Live a sequential monitor, finally a chi-square.
+
+At the end two more are held against each other: units that were left out because they saw two variants, by the one that
+was computed for them; and buyers whom no exposure is known of, who must be missing from all variants alike.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,9 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from catalog_experiments.analysis.unexposed import Buyers
 from catalog_experiments.stats.sequential import always_valid_p
-from catalog_experiments.stats.srm import LIVE_ALPHA, chi_square, log_live_e
+from catalog_experiments.stats.srm import LIVE_ALPHA, chi_square, log_live_e, same_shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,25 @@ class SrmReport:
     is_mismatch: bool
     statistic: float | None = None
     log_e: float | None = None
+
+
+FEWEST_EXPECTED = 5
+"""Units that a variant must be expected to have for a chi-square to say anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOutRatios:
+    """The final checks of those whom the sample ratio leaves out; a ratio is None while there are too few of them.
+
+    `mixed` are units seen with two variants, by the computed one, against the planned shares. `unmet` are buyers
+    without an exposure by the variant that an order names, against the buyers who were met and name one: it takes a
+    bought offer to be named, so the planned shares would find a better offer, not a loss. `buyers` holds the counts of
+    both and of those who name none; None where the exposures were retired.
+    """
+
+    mixed: SrmReport | None
+    unmet: SrmReport | None
+    buyers: Buyers | None
 
 
 def planned_shares(variants: Sequence[Mapping[str, Any]]) -> dict[str, float]:
@@ -74,6 +98,29 @@ def final_ratio(counts: tuple[int, ...], shares: tuple[float, ...]) -> SrmReport
         return None
     is_mismatch = result.p_value <= LIVE_ALPHA
     return SrmReport("chi_square", counts, shares, result.p_value, is_mismatch, statistic=result.statistic)
+
+
+def left_out_ratios(
+    variants: Sequence[Mapping[str, Any]], mixed: Mapping[str, int], buyers: Buyers | None
+) -> LeftOutRatios:
+    """Return the final checks of mixed units, counted by the computed variant, and of buyers without an exposure."""
+    shares = {key: share for key, share in planned_shares(variants).items() if share > 0}
+    counts = tuple(mixed.get(key, 0) for key in shares)
+    is_enough = bool(shares) and sum(counts) * min(shares.values()) >= FEWEST_EXPECTED
+    by_plan = final_ratio(counts, tuple(shares.values())) if is_enough else None
+    return LeftOutRatios(by_plan, _unmet_ratio(list(shares), buyers) if buyers else None, buyers)
+
+
+def _unmet_ratio(keys: Sequence[str], buyers: Buyers) -> SrmReport | None:
+    unmet, met = (tuple(own.get(key, 0) for key in keys) for own in (buyers.unmet, buyers.met))
+    pooled = tuple(left + right for left, right in zip(unmet, met, strict=True))
+    shares = tuple(count / max(1, sum(pooled)) for count in pooled)
+    least = min((share for share in shares if share > 0), default=0.0)
+    result = same_shares(unmet, met)
+    if result is None or min(sum(unmet), sum(met)) * least < FEWEST_EXPECTED:
+        return None
+    is_mismatch = result.p_value <= LIVE_ALPHA
+    return SrmReport("chi_square", unmet, shares, result.p_value, is_mismatch, statistic=result.statistic)
 
 
 def _daily_counts(exposed_by_day: Mapping[date, Mapping[str, int]], keys: Sequence[str]) -> list[tuple[int, ...]]:

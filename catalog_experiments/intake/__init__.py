@@ -5,6 +5,7 @@ answered item by item after commit: one bad item never sinks a batch.
 """
 
 from catalog_experiments.intake.aliases import AliasEvent, record_aliases
+from catalog_experiments.intake.bookkeeping import Answered, answers_of_last_day, note_answers
 from catalog_experiments.intake.events import ExposureEvent, ItemResult, OfferTaken, OrderEvent, OrderLine, Refused
 from catalog_experiments.intake.exposures import record_exposures
 from catalog_experiments.intake.orders import BundleAcceptanceService, record_orders
@@ -14,6 +15,7 @@ from catalog_experiments.intake.shapes import reader_of
 
 __all__ = [
     "AliasEvent",
+    "Answered",
     "BundleAcceptanceService",
     "ExposureEvent",
     "ItemResult",
@@ -22,7 +24,9 @@ __all__ = [
     "OrderLine",
     "Refused",
     "ServedSpan",
+    "answers_of_last_day",
     "is_bot",
+    "note_answers",
     "reader_of",
     "record_aliases",
     "record_exposures",

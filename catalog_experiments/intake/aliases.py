@@ -13,10 +13,11 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from catalog_experiments.intake.bookkeeping import note_answers
 from catalog_experiments.intake.events import ItemResult, Refused
 from catalog_experiments.intake.fields import read_text
 from catalog_experiments.intake.tombstones import ERASED, Tombstones
-from catalog_experiments.models import UnitAlias
+from catalog_experiments.models import IntakeKind, UnitAlias
 from catalog_experiments.units import digest_unit
 
 LONGEST_UNIT_ID = 255
@@ -55,7 +56,7 @@ WITH told AS (
 ), ranked AS (
     SELECT *,
         row_number() OVER (PARTITION BY customer, phase_id ORDER BY exposed_at, variant_key COLLATE "C", unit) AS turn,
-        min(seen) OVER whole <> max(seen) OVER whole AS differs
+        min(seen) OVER whole <> max(seen) OVER whole OR bool_or(is_mixed) OVER whole AS differs
     FROM met WINDOW whole AS (PARTITION BY customer, phase_id)
 ), judged AS (
     SELECT *, CASE WHEN is_merged <> (turn > 1 AND NOT differs) OR (differs AND NOT is_mixed) THEN 'yes' END AS news
@@ -93,7 +94,10 @@ def record_aliases(events: Sequence[AliasEvent], *, now: datetime) -> tuple[Item
             # One at a time, so that no two of them make a chain of people between them.
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", _LOCK)
         erased = tombstones.erased()
-        read = [pair if isinstance(pair, Refused) or erased.isdisjoint(pair) else ERASED for pair in read]
+        read = [
+            pair if isinstance(pair, Refused) or erased.isdisjoint(unit.bytes for unit in pair) else ERASED
+            for pair in read
+        ]
         pairs = [pair for pair in read if not isinstance(pair, Refused)]
         book = _AliasBook(pairs)
         results = tuple(
@@ -106,6 +110,7 @@ def record_aliases(events: Sequence[AliasEvent], *, now: datetime) -> tuple[Item
     # After the commit, as intake does with exposures: whichever of the two comes second sees what the first one wrote.
     # All that were named, not only the new ones, so that sending again completes what a crash cut short.
     settle_people({unit for pair in pairs for unit in pair})
+    note_answers(IntakeKind.ALIASES, results, now=now)
     return results
 
 

@@ -24,9 +24,6 @@ from catalog_experiments.intake.events import ExposureEvent, Refused
 from catalog_experiments.intake.serving import ServedSpan, retention_month, served_spans
 from catalog_experiments.models import Holdout, PhaseOrigin
 
-WAITS_FOR_SLOT = "waits_for_slot"
-"""Mark in an experiment's metadata, set by its lifecycle: another one holds the page, so nobody meets its variants."""
-
 OPENING_GRACE = timedelta(minutes=15)
 """How long after an opening pages may still show the phase before it, and after a resize the holdout before it."""
 
@@ -179,7 +176,6 @@ def claims_of(
     """Yield what claims against each phase of an experiment are checked with, oldest first."""
     gates = _gates(experiment, holdouts)
     openings = [phase.opened_at for phase in phases[1:]]
-    is_waiting = experiment.metadata.get(WAITS_FOR_SLOT) is True
     for phase, succeeded_at in zip(phases, [*openings, None], strict=True):
         # Lowering the coverage opens a phase, so an older one is checked at full coverage: same variant, wider range.
         coverage = experiment.coverage if phase.closed_at is None else BUCKETS
@@ -189,7 +185,7 @@ def claims_of(
             month=retention_month(phase.opened_at),
             number=phase.number,
             salt=phase.salt,
-            spans=() if phase.closed_at is None and is_waiting else served_spans(phase),
+            spans=served_spans(phase),
             closed_at=phase.closed_at,
             succeeded_at=succeeded_at,
             keys=tuple(phase.keys),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 from struct import Struct
 from typing import Any
 
@@ -24,6 +24,9 @@ DAY_ZERO = EPOCH.date()
 NULL = b"\xff\xff\xff\xff"
 YES, NO = b"\0\0\0\x01\x01", b"\0\0\0\x01\0"
 BOOLEAN, BIGINT, TEXT, DATE, TIMESTAMP, UUID, JSONB = 16, 20, 25, 1082, 1184, 2950, 3802
+
+COPIED_AT_ONCE = 250
+"""Rows of a piece."""
 
 COPY_BEGINS, COPY_ENDS = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
@@ -67,12 +70,19 @@ def execute(statement: str, parameters: Sequence[object]) -> None:
         cursor.execute(statement, parameters)
 
 
-def copy(into: str, columns: Sequence[Column]) -> None:
-    """Copy the rows of columns `into` a `table (columns)` in the binary format of COPY, in which values lie as here."""
+def copy(into: str, columns: Sequence[Column], *, meanwhile: Iterator[None]) -> None:
+    """Copy the rows of columns `into` a `table (columns)` in the binary format of COPY, in which values lie as here.
+
+    After each piece that is sent, `meanwhile` does a step of other work: the server stores the piece at the same time.
+    """
     begins = repeat(_COUNT.pack(len(columns)))
-    rows = b"".join(chain.from_iterable(zip(begins, *(column.parts for column in columns), strict=False)))
+    rows = zip(begins, *(column.parts for column in columns), strict=False)
     with _cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as pipe:
-        pipe.write(COPY_BEGINS + rows + COPY_ENDS)
+        pipe.write(COPY_BEGINS)
+        while piece := b"".join(chain.from_iterable(islice(rows, COPIED_AT_ONCE))):
+            pipe.write(piece)
+            next(meanwhile, None)
+        pipe.write(COPY_ENDS)
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import date
 from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
@@ -10,11 +11,13 @@ from uuid_utils import uuid7
 
 from catalog_experiments.intake import columns
 from catalog_experiments.intake.sightings import Key, Sighting
+from catalog_experiments.intake.writing import Reading
 
 TABLE = """catalog_bundle_exposures (
     id, retention_month, experiment_id, phase_id, unit, variant_key, exposed_at, is_mixed, is_fault, is_holdout,
     claimed_key, excluded_as, segments, recorded_at)"""
 
+# Where reports come again, those that say what is known already are left out before a row is locked for them.
 # The database's clock stamps what changed, so that aggregation finds it whatever a caller's clock says. Rows come in
 # the order of their key, so that two batches lock alike. Texts compare byte by byte, as in Python. Which changed is
 # told only when not all did.
@@ -28,7 +31,14 @@ SELECT new.*, clock_timestamp() FROM unnest(
     %s::boolean[], %s::boolean[], %s::text[], %s::text[], %s::jsonb[]
 ) AS new(id, retention_month, experiment_id, phase_id, unit, variant_key, exposed_at, is_mixed, is_fault, is_holdout,
     claimed_key, excluded_as, segments)
-WHERE NOT EXISTS (SELECT FROM catalog_erased_units WHERE digest = new.unit)
+WHERE NOT EXISTS (SELECT FROM catalog_erased_units WHERE digest = new.unit) AND (%s OR NOT EXISTS (
+    SELECT FROM catalog_bundle_exposures known
+    WHERE (known.retention_month, known.experiment_id, known.phase_id, known.unit)
+        = (new.retention_month, new.experiment_id, new.phase_id, new.unit)
+      AND (known.exposed_at, known.variant_key) = (new.exposed_at, new.variant_key)
+      AND (known.claimed_key, known.excluded_as, known.segments)
+          IS NOT DISTINCT FROM (new.claimed_key, new.excluded_as, new.segments)
+      AND known.is_mixed >= new.is_mixed AND known.is_fault >= new.is_fault AND known.is_holdout >= new.is_holdout))
 ON CONFLICT (retention_month, experiment_id, phase_id, unit) DO UPDATE SET
     (variant_key, exposed_at, segments) = (
         SELECT variant_key, exposed_at, segments FROM (VALUES
@@ -60,8 +70,14 @@ SELECT count(*), CASE WHEN count(*) < %s THEN array_agg(phase_id) END, CASE WHEN
 FROM changed
 """
 
-EXPERIMENT, PHASE = slice(4, 20), slice(20, 36)
-"""Where they lie in the key of a phase."""
+KNOWN = """
+SELECT wanted.phase_id, wanted.unit FROM unnest(%s::date[], %s::uuid[], %s::uuid[], %s::uuid[])
+    AS wanted(retention_month, experiment_id, phase_id, unit)
+JOIN catalog_bundle_exposures kept USING (retention_month, experiment_id, phase_id, unit)
+"""
+
+MONTH, EXPERIMENT, PHASE = slice(0, 4), slice(4, 20), slice(20, 36)
+"""Where they lie in the key of a phase; the month is that of its first day, as an ordinal."""
 
 
 class Written(NamedTuple):
@@ -71,32 +87,46 @@ class Written(NamedTuple):
     erased: Collection[bytes] = ()
 
 
-def merge(keys: Sequence[Key], sightings: Sequence[Sighting]) -> Written:
+def merge(keys: Sequence[Key], sightings: Sequence[Sighting], *, is_news: bool) -> Written:
     """Insert the rows, or merge them into those that are known, in one statement: it may stand without a transaction.
+
+    `is_news` is the hope that they are new; without it, those that say nothing new are looked for first.
 
     Reading the erased units, the statement holds off an erasure until its commit, and one under way holds it off.
     """
     sent, units = len(keys), columns.uuids([unit for _, unit in keys])
     [(count, phases, changed, erased)] = columns.fetch(
-        UPSERT, [*_columns(keys, sightings, units), sent, sent, sent, units]
+        UPSERT, [*_columns(keys, sightings, units), is_news, sent, sent, sent, units]
     )
     if count == sent:
         return Written(keys)
-    known = {key[PHASE]: key for key, _ in keys}
+    by_id = {key[PHASE]: key for key, _ in keys}
     pairs = zip(phases or (), changed or (), strict=True)
-    return Written([(known[phase.bytes], unit.bytes) for phase, unit in pairs], {unit.bytes for unit in erased})
+    return Written([(by_id[phase.bytes], unit.bytes) for phase, unit in pairs], {unit.bytes for unit in erased})
 
 
-def copy(keys: Sequence[Key], sightings: Sequence[Sighting]) -> bool:
+def known(keys: Iterable[Key]) -> set[Key]:
+    """Return those of the keys that rows stand under."""
+    wanted = list(keys)
+    phases = {phase[PHASE]: phase for phase, _ in wanted}
+    months = [date.fromordinal(int.from_bytes(phase[MONTH])) for phase, _ in wanted]
+    sent = [columns.uuids([phase[part] for phase, _ in wanted]) for part in (EXPERIMENT, PHASE)]
+    found = columns.fetch(KNOWN, [columns.days(months), *sent, columns.uuids([unit for _, unit in wanted])])
+    return {(phases[phase.bytes], unit.bytes) for phase, unit in found}
+
+
+def copy(keys: Sequence[Key], sightings: Sequence[Sighting], *, meanwhile: Reading) -> bool:
     """Copy rows, at two thirds of what merging costs; False, with nothing written, when one of them is known.
 
     Call it inside a transaction that has read the erased units. Rows before the known one are left for the vacuum.
+    Steps of `meanwhile` are done while the database works.
     """
     [(now,)] = columns.fetch("SELECT clock_timestamp()", [])
     units = columns.uuids([unit for _, unit in keys])
     try:
         with transaction.atomic():
-            columns.copy(TABLE, [*_columns(keys, sightings, units), columns.moments([now] * len(keys))])
+            sent = [*_columns(keys, sightings, units), columns.moments([now] * len(keys))]
+            columns.copy(TABLE, sent, meanwhile=meanwhile)
     except IntegrityError:
         return False
     return True

@@ -5,27 +5,37 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 from catalog_experiments.intake import exposure_rows
 from catalog_experiments.intake.aliases import settle_people
+from catalog_experiments.intake.bookkeeping import note_answers
 from catalog_experiments.intake.claim_book import ClaimBook
 from catalog_experiments.intake.events import ExposureEvent, ItemResult, Refused
 from catalog_experiments.intake.fields import read_segments, read_text, read_time, refuse_late
 from catalog_experiments.intake.screening import Screen
 from catalog_experiments.intake.sightings import Key, Sighting
 from catalog_experiments.intake.tombstones import ERASED, Tombstones
-from catalog_experiments.intake.writing import chunks, read_ahead, write_surviving
+from catalog_experiments.intake.writing import Reading, chunks, collector_at_rest, read_in_turn, write_surviving
+from catalog_experiments.models import IntakeKind
 from catalog_experiments.units import digester
 
-CHUNK = 5_000
+CHUNK = 10_000
+READ_AT_ONCE = 250
+"""Reports checked while one piece is stored."""
+
 COPIED_FROM = 500
 """Rows of a chunk from which on they are copied, in the hope that all are new; fewer are merged in one statement."""
+
+MARKS = frozenset({"clamped", "held_out", "excluded"})
+"""Codes of what is stored all the same; sent again, it is a duplicate like any other."""
 
 LONGEST_UNIT_ID = 255
 REFUSED_BY_DATABASE = Refused("not_storable", "The database refused the item.")
 
 
+@collector_at_rest()
 def record_exposures(
     events: Sequence[ExposureEvent], *, now: datetime, check_lateness: bool = True
 ) -> tuple[ItemResult, ...]:
@@ -43,41 +53,49 @@ def record_exposures(
     """
     if not events:
         return ()
-    book, screen = ClaimBook(event.experiment for event in events), Screen.of_site()
-
-    def read(place: int, piece: Sequence[ExposureEvent]) -> _Batch:
-        batch = _Batch(place * CHUNK, book, screen, now, check_lateness)
-        for event in piece:
-            batch.take(event)
-        return batch
-
+    rules = _Rules(ClaimBook(event.experiment for event in events), Screen.of_site(), now, check_lateness)
+    batches = [_Batch(start, events[start : start + CHUNK], rules) for start in range(0, len(events), CHUNK)]
     results: list[ItemResult] = []
     is_news = True
-    for batch in read_ahead(list(chunks(events, CHUNK)), read):
-        is_news = batch.store(is_news=is_news) and is_news
+    for batch, following in read_in_turn(batches):
+        is_news = batch.store(is_news=is_news, meanwhile=following) and is_news
         results += batch.results
+    note_answers(IntakeKind.EXPOSURES, results, now=now)
     return tuple(results)
+
+
+class _Rules(NamedTuple):
+    """What the reports of one call are checked against."""
+
+    book: ClaimBook
+    screen: Screen
+    now: datetime
+    check_lateness: bool
 
 
 class _Batch:
     """One chunk of reports on its way into the table; `first_index` is the place of its first item in the call."""
 
-    def __init__(self, first_index: int, book: ClaimBook, screen: Screen, now: datetime, check_lateness: bool) -> None:
+    def __init__(self, first_index: int, events: Sequence[ExposureEvent], rules: _Rules) -> None:
         self._first_index = first_index
-        self._book = book
-        self._screen = screen
-        self._now = now
-        self._check_lateness = check_lateness
+        self._events = events
+        self._rules = rules
         self._sightings: dict[Key, Sighting] = {}
         self._tombstones = Tombstones()
         self._digest = digester()
         self.results: list[ItemResult] = []
 
-    def take(self, event: ExposureEvent) -> None:
-        """Check one report and fold it into the row of its unit."""
+    def reading(self) -> Reading:
+        """Check the reports and fold them into the rows of their units, a few at each step."""
+        for few in chunks(self._events, READ_AT_ONCE):
+            for event in few:
+                self._take(event)
+            yield
+
+    def _take(self, event: ExposureEvent) -> None:
         place = len(self.results)
         try:
-            event = self._book.with_unit(event)
+            event = self._rules.book.with_unit(event)
             sighting, code = self._read(event, place)
         except Refused as refused:
             self.results.append(refused.result(self._first_index + place))
@@ -89,18 +107,20 @@ class _Batch:
         if known is not sighting:
             known.fold(sighting)
 
-    def store(self, *, is_news: bool) -> bool:
+    def store(self, *, is_news: bool, meanwhile: Reading) -> bool:
         """Write the rows, mark the reports that told nothing new, and say whether each row was new or changed.
 
-        `is_news` is the hope that the rows are new: then many of them are copied.
+        `is_news` is the hope that the rows are new: then many of them are copied, and `meanwhile` goes on.
         """
-        changed: set[Key] = set()
-        is_copied = is_news and len(self._sightings) >= COPIED_FROM
-        is_one_statement = not is_copied and not self._tombstones.may_stand_under_older_keys
-        write = self._merge if is_one_statement else partial(self._write, is_copied=is_copied)
+        rows, changed = sorted(self._sightings), set[Key]()
+        is_many = len(rows) >= COPIED_FROM
+        if is_many and is_news:
+            is_news = not exposure_rows.known(rows[:1])  # one look spares the copying of what comes again
+        is_one_statement = not (is_many and is_news) and not self._tombstones.may_stand_under_older_keys
+        write = self._merge if is_one_statement else partial(self._write, is_copied=is_many, meanwhile=meanwhile)
         write_surviving(
-            sorted(self._sightings),
-            lambda keys: changed.update(write(keys)),
+            rows,
+            lambda keys: changed.update(write(keys, is_news=is_news)),
             self._refuse,
             is_one_statement=is_one_statement,
         )
@@ -114,35 +134,49 @@ class _Batch:
         for key, sighting in self._sightings.items():
             # One report of a changed row made the change; the others of the batch repeat it.
             for place in sighting.places[1:] if key in changed else sighting.places:
-                if self.results[place].code in ("", "clamped", "held_out", "excluded"):
-                    self.results[place] = ItemResult(self._first_index + place, "duplicate")
+                result = self.results[place]
+                if not result.code or result.code in MARKS:
+                    result.outcome, result.code = "duplicate", ""
 
     def _read(self, event: ExposureEvent, place: int) -> tuple[Sighting, str]:
         read_text(event.experiment, "experiment")
         read_text(event.unit_id, "unit_id", LONGEST_UNIT_ID)
         if event.variant_key or event.variant_position is None:
             read_text(event.variant_key, "variant_key")
-        arrival = read_time(event.exposed_at or self._now, now=self._now, name="exposed_at")
-        if arrival.is_late and self._check_lateness:
+        arrival = read_time(event.exposed_at or self._rules.now, now=self._rules.now, name="exposed_at")
+        if arrival.is_late and self._rules.check_lateness:
             raise refuse_late("exposed_at")
-        claim = self._book.settle(event, arrival.at)
-        sighting = Sighting.of(claim, read_segments(event.segments), place, self._screen.exposure(event))
+        claim = self._rules.book.settle(event, arrival.at)
+        sighting = Sighting.of(claim, read_segments(event.segments), place, self._rules.screen.exposure(event))
         return sighting, _code(sighting, is_clamped=arrival.is_clamped)
 
     def _refuse(self, key: Key, refused: Refused = REFUSED_BY_DATABASE) -> None:
         for place in self._sightings[key].places:
             self.results[place] = refused.result(self._first_index + place)
 
-    def _merge(self, keys: Sequence[Key]) -> Iterable[Key]:
-        written = exposure_rows.merge(keys, [self._sightings[key] for key in keys])
+    def _merge(self, keys: Sequence[Key], *, is_news: bool) -> Iterable[Key]:
+        written = exposure_rows.merge(keys, [self._sightings[key] for key in keys], is_news=is_news)
         self._without(written.erased, keys)
         return written.changed
 
-    def _write(self, keys: Sequence[Key], *, is_copied: bool) -> Iterable[Key]:
-        welcome = self._without({unit.bytes for unit in self._tombstones.erased()}, keys)
-        if not welcome or (is_copied and exposure_rows.copy(welcome, [self._sightings[key] for key in welcome])):
+    def _write(self, keys: Sequence[Key], *, is_news: bool, is_copied: bool, meanwhile: Reading) -> Iterable[Key]:
+        welcome = self._without(self._tombstones.erased(), keys)
+        if self._tombstones.may_stand_under_older_keys:
+            return self._merge_under_their_keys(welcome)
+        sightings = [self._sightings[key] for key in welcome]
+        if not welcome or (is_copied and exposure_rows.copy(welcome, sightings, meanwhile=meanwhile)):
             return welcome
-        return self._merge(welcome)
+        return self._merge(welcome, is_news=is_news)
+
+    def _merge_under_their_keys(self, keys: Sequence[Key]) -> Iterable[Key]:
+        """Merge each report into the row that its unit has under an older key; without one, as always."""
+        older = self._tombstones.older_digests()
+        known = exposure_rows.known((phase, digest) for phase, unit in keys for digest in older.get(unit, ()))
+        key_of = {(phase, digest): (phase, unit) for phase, unit in keys for digest in (unit, *older.get(unit, ()))}
+        moved = {key_of[row]: row for row in known}
+        rows = sorted(moved.get(key, key) for key in keys)
+        written = exposure_rows.merge(rows, [self._sightings[key_of[row]] for row in rows], is_news=True)
+        return [key_of[row] for row in written.changed]
 
     def _without(self, erased: Collection[bytes], keys: Sequence[Key]) -> Sequence[Key]:
         if not erased:

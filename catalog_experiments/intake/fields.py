@@ -72,7 +72,7 @@ def read_whole(value: object, name: str, *, least: int = 0) -> int:
     Raises:
         Refused: anything else; True and False are no numbers.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST_AMOUNT:
+    if type(value) is not int or not least <= value <= LARGEST_AMOUNT:
         raise Refused(f"{name}_invalid", f"{name} must be a whole number of at least {least}.")
     return value
 

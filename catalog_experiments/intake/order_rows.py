@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Collate
 from uuid_utils import uuid7
 
 from catalog_experiments.intake import columns
 from catalog_experiments.intake.events import OrderLine
 from catalog_experiments.intake.order_state import OrderRecord, OrderState, margin_minor
+from catalog_experiments.intake.writing import Reading
 from catalog_experiments.models import Order
-from catalog_experiments.models.fields import time_ordered_id
+
+COPIED_FROM = 500
+"""Rows of a chunk from which on they are copied, in the hope that all are new; fewer are inserted in one statement."""
+
+TABLE = """catalog_checkout_orders (
+    id, order_ref, unit, placed_at, revenue_minor, margin_minor, refunded_minor, currency, lines, accepted_bundles,
+    offers, status, source, cancelled_at, excluded_as, content_digest, recorded_at, revised_at)"""
+OUTCOMES = "catalog_bundle_order_outcomes (id, order_id, bundle_id, accepted)"
 
 # Rows come in the order of their reference, so that two batches lock alike. Which are new is told
 # only when not all are.
@@ -33,9 +42,13 @@ RETURNING order_ref)
 SELECT count(*), CASE WHEN count(*) < %s THEN array_agg(order_ref) END FROM added
 """
 
+KNOWN = "SELECT order_ref FROM catalog_checkout_orders WHERE order_ref = ANY(%s)"
+
 REVISE = """
 UPDATE catalog_checkout_orders AS kept SET
-    status = new.status, cancelled_at = new.cancelled_at, refunded_minor = new.refunded_minor,
+    status = new.status, cancelled_at = new.cancelled_at,
+    is_withdrawn = kept.is_withdrawn OR (kept.status IN ('paid', 'confirmed') AND new.status = 'cancelled'),
+    refunded_minor = new.refunded_minor,
     margin_minor = new.margin_minor, lines = new.lines, excluded_as = new.excluded_as, revised_at = clock_timestamp()
 FROM jsonb_to_recordset(%s::jsonb) AS new(
     id uuid, status text, cancelled_at timestamptz, refunded_minor bigint, margin_minor bigint, lines jsonb,
@@ -43,14 +56,8 @@ FROM jsonb_to_recordset(%s::jsonb) AS new(
 WHERE kept.id = new.id
 """
 
-INSERT_OUTCOMES = """
-INSERT INTO catalog_bundle_order_outcomes (id, order_id, bundle_id, accepted)
-SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::boolean[])
-ON CONFLICT (order_id, bundle_id) DO NOTHING
-"""
-
 WITHDRAW_OUTCOMES = """
-UPDATE catalog_bundle_order_outcomes AS kept SET accepted = false
+UPDATE catalog_bundle_order_outcomes AS kept SET accepted = false, is_withdrawn = true
 FROM jsonb_to_recordset(%s::jsonb) AS new(order_id uuid, bundle_id uuid)
 WHERE kept.order_id = new.order_id AND kept.bundle_id = new.bundle_id AND kept.accepted
 """
@@ -61,35 +68,42 @@ class StoredOrder:
     """What is known of an order already: its key, the digest of its content, and its state."""
 
     order_id: UUID
-    digest: UUID
+    digest: bytes
     state: OrderState
 
 
-def insert(orders: Iterable[OrderRecord]) -> dict[str, UUID]:
-    """Insert the orders that are new and return their ids by reference; a reference that exists is left alone."""
-    known = sorted(orders, key=_reference)
-    if not known:
+def insert(orders: Iterable[OrderRecord], *, is_hoped_new: bool, meanwhile: Reading) -> dict[str, bytes]:
+    """Insert the orders that are new and return their ids by reference; a reference that exists is left alone.
+
+    `is_hoped_new` says that all of them may be new: then many are copied first, at three quarters of the cost, and
+    steps of `meanwhile` are done while the database works. Call it inside a transaction.
+    """
+    rows = sorted(orders, key=_reference)
+    if not rows:
         return {}
-    ids = {order.ref: time_ordered_id() for order in known}
-    [(count, added)] = columns.fetch(INSERT, [*_columns(ids.values(), known), len(known)])
-    refs = ids if count == len(known) else added or ()
+    ids = {order.ref: uuid7().bytes for order in rows}
+    sent = list(_columns(ids.values(), rows))
+    if is_hoped_new and len(rows) >= COPIED_FROM and _are_copied(sent, len(rows), meanwhile):
+        return ids
+    [(count, added)] = columns.fetch(INSERT, [*sent, len(rows)])
+    refs = ids if count == len(rows) else added or ()
     return {ref: ids[ref] for ref in refs}
 
 
-def insert_outcomes(outcomes: Iterable[tuple[UUID, UUID, bool]]) -> None:
-    """Insert (order id, bundle id, accepted) rows."""
+def insert_outcomes(outcomes: Iterable[tuple[bytes, bytes, bool]], *, meanwhile: Reading) -> None:
+    """Insert (order id, bundle id, accepted) rows of orders that this transaction inserted; `meanwhile` as above."""
     rows = list(outcomes)
     if not rows:
         return
-    columns.execute(
-        INSERT_OUTCOMES,
-        [
-            columns.uuids([uuid7().bytes for _ in rows]),
-            columns.uuids([order_id.bytes for order_id, _, _ in rows]),
-            columns.uuids([bundle_id.bytes for _, bundle_id, _ in rows]),
-            columns.flags([accepted for _, _, accepted in rows]),
-        ],
-    )
+    orders, bundles, accepted = zip(*rows, strict=True)
+    keys = [uuid7().bytes for _ in rows]
+    sent = [columns.uuids(keys), columns.uuids(orders), columns.uuids(bundles), columns.flags(accepted)]
+    columns.copy(OUTCOMES, sent, meanwhile=meanwhile)
+
+
+def known(refs: Iterable[str]) -> frozenset[str]:
+    """Return those references that are stored already: there is no point in sending their orders again."""
+    return frozenset(ref for (ref,) in columns.fetch(KNOWN, [list(refs)]))
 
 
 def locked(refs: Iterable[str]) -> dict[str, StoredOrder]:
@@ -100,7 +114,9 @@ def locked(refs: Iterable[str]) -> dict[str, StoredOrder]:
     rows = Order.objects.select_for_update().filter(order_ref__in=wanted).order_by(Collate("order_ref", "C"))
     fields = ("order_ref", "id", "content_digest", "lines", "status", "cancelled_at", "refunded_minor", "excluded_as")
     return {
-        ref: StoredOrder(order_id, digest, OrderState(status, cancelled_at, refunded_minor, _returned(lines), excluded))
+        ref: StoredOrder(
+            order_id, digest.bytes, OrderState(status, cancelled_at, refunded_minor, _returned(lines), excluded)
+        )
         for ref, order_id, digest, lines, status, cancelled_at, refunded_minor, excluded in rows.values_list(*fields)
     }
 
@@ -127,6 +143,16 @@ def withdraw_outcomes(outcomes: Iterable[tuple[UUID, UUID]]) -> None:
     _execute(WITHDRAW_OUTCOMES, [{"order_id": order_id, "bundle_id": bundle_id} for order_id, bundle_id in outcomes])
 
 
+def _are_copied(sent: Sequence[columns.Column], count: int, meanwhile: Reading) -> bool:
+    [(now,)] = columns.fetch("SELECT clock_timestamp()", [])
+    try:
+        with transaction.atomic():
+            columns.copy(TABLE, [*sent, *repeat(columns.moments([now] * count), 2)], meanwhile=meanwhile)
+    except IntegrityError:
+        return False  # one of them is known; rows before it are left for the vacuum
+    return True
+
+
 def _execute(statement: str, rows: list[dict[str, Any]]) -> None:
     if rows:
         with connection.cursor() as cursor:
@@ -141,11 +167,11 @@ def _reference(order: OrderRecord) -> str:
     return order.ref
 
 
-def _columns(ids: Iterable[UUID], orders: Sequence[OrderRecord]) -> Iterator[columns.Column]:
+def _columns(ids: Iterable[bytes], orders: Sequence[OrderRecord]) -> Iterator[columns.Column]:
     states = [order.state for order in orders]
-    yield columns.uuids([order_id.bytes for order_id in ids])
+    yield columns.uuids(list(ids))
     yield columns.texts([order.ref for order in orders])
-    yield columns.uuids([None if order.unit is None else order.unit.bytes for order in orders])
+    yield columns.uuids([order.unit for order in orders])
     yield columns.moments([order.placed.at for order in orders])
     yield columns.wholes([order.revenue_minor for order in orders])
     yield columns.wholes([margin_minor(order.lines) for order in orders])
@@ -153,12 +179,12 @@ def _columns(ids: Iterable[UUID], orders: Sequence[OrderRecord]) -> Iterator[col
     yield columns.texts([order.currency for order in orders])
     yield columns.documents([orjson.dumps([_line(line) for line in order.lines]) for order in orders])
     yield columns.documents([_names(order.accepted_bundles) for order in orders])
-    yield columns.documents([orjson.dumps(order.offers) for order in orders])
+    yield columns.documents([orjson.dumps(order.offers) if order.offers else b"[]" for order in orders])
     yield columns.texts([state.status for state in states])
     yield columns.texts([order.source for order in orders])
     yield columns.moments([state.cancelled_at for state in states])
     yield columns.texts([state.excluded_as for state in states])
-    yield columns.uuids([order.digest.bytes for order in orders])
+    yield columns.uuids([order.digest for order in orders])
 
 
 def _names(bundles: tuple[str, ...] | None) -> bytes | None:

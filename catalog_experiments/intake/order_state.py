@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -15,7 +15,7 @@ from catalog_experiments.intake.events import OfferTaken, OrderEvent, OrderLine,
 from catalog_experiments.intake.fields import Arrival, read_text, read_time, read_whole
 from catalog_experiments.intake.screening import Screen, least_reason
 from catalog_experiments.models import OrderStatus
-from catalog_experiments.units import digest_unit
+from catalog_experiments.units import digest_bytes, digests_of_unit
 
 MOST_LINES = 5_000
 MOST_OFFERS = 200
@@ -25,7 +25,7 @@ FORWARD = (OrderStatus.PENDING, OrderStatus.PAID, OrderStatus.CONFIRMED, OrderSt
 """Statuses in the order an order goes through them; it never goes back."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # nobody changes one; not frozen, as `ItemResult`
 class OrderState:
     """What may change after an order was placed; `returned` counts pieces by line, in the order of the lines.
 
@@ -55,12 +55,15 @@ class OrderState:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # nobody changes one; not frozen, as `ItemResult`
 class OrderRecord:
-    """An order as it is stored: lines merged by product and prices, sorted; `digest` covers what never changes."""
+    """An order as it is stored: lines merged by product and prices, sorted.
+
+    `unit` is the digest of the unit id; `digest`, of 16 bytes as well, covers what never changes.
+    """
 
     ref: str
-    unit: UUID | None
+    unit: bytes | None
     placed: Arrival
     currency: str
     lines: tuple[OrderLine, ...]
@@ -68,7 +71,7 @@ class OrderRecord:
     accepted_bundles: tuple[str, ...] | None
     offers: tuple[OfferTaken, ...]
     state: OrderState
-    digest: UUID
+    digest: bytes
 
     @property
     def revenue_minor(self) -> int:
@@ -91,7 +94,7 @@ def read_order(event: OrderEvent, *, now: datetime, screen: Screen) -> OrderReco
     if not lines and event.accepted_bundles is None:
         raise Refused("lines_missing", "An order needs lines, or the names of the bundles it took.")
     placed = read_time(event.placed_at, now=now, name="placed_at")
-    unit = None if event.unit_id is None else digest_unit(read_text(event.unit_id, "unit_id", 255))
+    unit = None if event.unit_id is None else digest_bytes(read_text(event.unit_id, "unit_id", 255))
     named = None if event.accepted_bundles is None else tuple(sorted({*map(_bundle_name, event.accepted_bundles)}))
     ref = read_text(event.order_ref, "order_ref")
     currency, offers = _read_currency(event.currency), _read_offers(event.offers)
@@ -108,6 +111,12 @@ def read_order(event: OrderEvent, *, now: datetime, screen: Screen) -> OrderReco
         # The time as claimed, not as clamped: a replay a minute later must be the same content.
         digest=_digest(unit, event.placed_at, currency, lines, named, offers),
     )
+
+
+def digests_under_older_keys(order: OrderRecord, event: OrderEvent) -> Iterator[bytes]:
+    """Yield what the content's digest was under each key that units had before the newest."""
+    for unit in digests_of_unit(event.unit_id)[1:] if event.unit_id else ():
+        yield _digest(unit.bytes, event.placed_at, order.currency, order.lines, order.accepted_bundles, order.offers)
 
 
 def pieces(lines: Iterable[OrderLine], *, less_returned: bool) -> dict[str, int]:
@@ -136,16 +145,19 @@ def margin_minor(lines: Iterable[OrderLine]) -> int | None:
 
 def _read_lines(lines: Iterable[OrderLine]) -> tuple[OrderLine, ...]:
     merged: dict[tuple[str, int, int | None], OrderLine] = {}
+    revenue = 0
     for line in lines:
+        price, quantity = read_whole(line.price_minor, "price_minor"), read_whole(line.quantity, "quantity", least=1)
         cost = None if line.cost_minor is None else read_whole(line.cost_minor, "cost_minor")
-        key = (read_text(line.slug, "slug"), read_whole(line.price_minor, "price_minor"), cost)
-        if read_whole(line.returned, "returned") > read_whole(line.quantity, "quantity", least=1):
+        if read_whole(line.returned, "returned") > quantity:
             raise Refused("returned_invalid", "returned is more than was ordered.")
+        key = (read_text(line.slug, "slug"), price, cost)
         merged[key] = _together(merged[key], line) if key in merged else line
+        revenue += quantity * price
     if len(merged) > MOST_LINES:
         raise Refused("lines_invalid", f"An order may hold at most {MOST_LINES} different lines.")
-    read_whole(sum(line.quantity * line.price_minor for line in merged.values()), "revenue")
-    return tuple(sorted(merged.values(), key=_line_order))
+    read_whole(revenue, "revenue")
+    return tuple(merged.values()) if len(merged) < 2 else tuple(sorted(merged.values(), key=_line_order))
 
 
 def _together(one: OrderLine, other: OrderLine) -> OrderLine:
@@ -209,19 +221,19 @@ def _read_components(components: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _digest(
-    unit: UUID | None,
+    unit: bytes | None,
     claimed_at: datetime,
     currency: str,
     lines: tuple[OrderLine, ...],
     named: tuple[str, ...] | None,
     offers: tuple[OfferTaken, ...],
-) -> UUID:
+) -> bytes:
     content = [
-        unit,
+        None if unit is None else UUID(bytes=unit),
         claimed_at.timestamp(),
         currency,
         [[line.slug, line.quantity, line.price_minor, line.cost_minor] for line in lines],
         named,
         [[offer.experiment, offer.variant, offer.bundle, offer.document_version] for offer in offers],
     ]
-    return UUID(bytes=blake2b(orjson.dumps(content), digest_size=16).digest())
+    return blake2b(orjson.dumps(content), digest_size=16).digest()

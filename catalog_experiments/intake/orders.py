@@ -4,23 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
+from typing import NamedTuple
 
 from catalog_experiments.intake import order_rows
+from catalog_experiments.intake.bookkeeping import note_answers
 from catalog_experiments.intake.events import ItemOutcome, ItemResult, OrderEvent, Refused
 from catalog_experiments.intake.fields import refuse_late
 from catalog_experiments.intake.order_rows import StoredOrder
-from catalog_experiments.intake.order_state import OrderRecord, read_order
+from catalog_experiments.intake.order_state import OrderRecord, digests_under_older_keys, read_order
 from catalog_experiments.intake.outcomes import BundleShelf
 from catalog_experiments.intake.screening import Screen
 from catalog_experiments.intake.tombstones import ERASED, Tombstones
-from catalog_experiments.intake.writing import chunks, read_ahead, write_surviving
+from catalog_experiments.intake.writing import Reading, chunks, collector_at_rest, read_in_turn, write_surviving
+from catalog_experiments.models import IntakeKind
 
-CHUNK = 2_000
+CHUNK = 5_000
+"""With what they say of bundles these are over ten thousand rows."""
+
+READ_AT_ONCE = 150
+"""Orders checked while one piece is stored."""
+
 REFUSED_BY_DATABASE = Refused("not_storable", "The database refused the item.")
 CONFLICT = "Another content was stored under this order reference; the first report is kept."
 UNKNOWN_BUNDLE = "Stored; it names bundles that do not exist: {names}."
 
 
+@collector_at_rest()
 def record_orders(
     events: Sequence[OrderEvent], *, now: datetime, check_lateness: bool = True
 ) -> tuple[ItemResult, ...]:
@@ -38,18 +48,14 @@ def record_orders(
     """
     if not events:
         return ()
-    screen = Screen.of_site()
-
-    def read(place: int, piece: Sequence[OrderEvent]) -> _Batch:
-        batch = _Batch(place * CHUNK, screen, now, check_lateness)
-        for event in piece:
-            batch.take(event)
-        return batch
-
+    rules = _Rules(Screen.of_site(), now, check_lateness)
+    batches = [_Batch(start, events[start : start + CHUNK], rules) for start in range(0, len(events), CHUNK)]
     results: list[ItemResult] = []
-    for batch in read_ahead(list(chunks(events, CHUNK)), read):
-        batch.store()
+    is_news = True
+    for batch, following in read_in_turn(batches):
+        is_news = batch.store(is_news=is_news, meanwhile=following) and is_news
         results += batch.results()
+    note_answers(IntakeKind.ORDERS, results, now=now)
     return tuple(results)
 
 
@@ -61,24 +67,35 @@ class BundleAcceptanceService:
         return record_orders([event], now=now)[0]
 
 
+class _Rules(NamedTuple):
+    """What the orders of one call are checked against."""
+
+    screen: Screen
+    now: datetime
+    check_lateness: bool
+
+
 class _Batch:
     """One chunk of orders on its way into the tables; `first_index` is the place of its first item in the call."""
 
-    def __init__(self, first_index: int, screen: Screen, now: datetime, check_lateness: bool) -> None:
+    def __init__(self, first_index: int, events: Sequence[OrderEvent], rules: _Rules) -> None:
         self._first_index = first_index
-        self._now = now
-        self._check_lateness = check_lateness
-        self._screen = screen
+        self._events = events
+        self._rules = rules
         self._orders: list[tuple[int, OrderRecord]] = []
         self._tombstones = Tombstones()
         self._results: dict[int, ItemResult] = {}
-        self._count = 0
 
-    def take(self, event: OrderEvent) -> None:
-        """Check one order."""
-        place, self._count = self._count, self._count + 1
+    def reading(self) -> Reading:
+        """Check the orders, a few at each step."""
+        for few in chunks(list(enumerate(self._events)), READ_AT_ONCE):
+            for place, event in few:
+                self._take(place, event)
+            yield
+
+    def _take(self, place: int, event: OrderEvent) -> None:
         try:
-            order = read_order(event, now=self._now, screen=self._screen)
+            order = read_order(event, now=self._rules.now, screen=self._rules.screen)
         except Refused as refused:
             self._results[place] = refused.result(self._first_index + place)
             return
@@ -86,39 +103,51 @@ class _Batch:
         if event.unit_id is not None:
             self._tombstones.note(event.unit_id)
 
-    def store(self) -> None:
-        """Write the orders; several reports of one order are written one after the other, in their order."""
+    def store(self, *, is_news: bool, meanwhile: Reading) -> bool:
+        """Write the orders, several reports of one after the other, and say whether all were new.
+
+        `is_news` is the hope that they are: then many of them are copied, and `meanwhile` goes on.
+        """
+        if is_news and len(self._orders) >= order_rows.COPIED_FROM:
+            is_news = not order_rows.known([self._orders[0][1].ref])  # one look spares the copying of what comes again
         for wave in _waves(self._orders):
-            write_surviving(wave, self._write, self._refuse)
+            write_surviving(wave, partial(self._write, is_news=is_news, meanwhile=meanwhile), self._refuse)
+        return all(result.outcome == "accepted" for result in self._results.values())
 
     def results(self) -> Iterator[ItemResult]:
         """Yield the answers in the order of the items."""
-        return (self._results[place] for place in range(self._count))
+        return (self._results[place] for place in range(len(self._events)))
 
-    def _write(self, wave: Sequence[tuple[int, OrderRecord]]) -> None:
+    def _write(self, wave: Sequence[tuple[int, OrderRecord]], *, is_news: bool, meanwhile: Reading) -> None:
         wave = self._without_erased(wave)
         shelf = BundleShelf(order for _, order in wave)
-        fresh = [order for _, order in wave if not (order.placed.is_late and self._check_lateness)]
-        inserted = order_rows.insert(fresh)
-        order_rows.insert_outcomes(
-            (inserted[order.ref], *outcome)
+        known = frozenset[str]() if is_news else order_rows.known(order.ref for _, order in wave)
+        fresh = [
+            order
+            for _, order in wave
+            if order.ref not in known and not (order.placed.is_late and self._rules.check_lateness)
+        ]
+        inserted = order_rows.insert(fresh, is_hoped_new=is_news, meanwhile=meanwhile)
+        outcomes = (
+            (inserted[order.ref], bundle.key, is_taken)
             for order in fresh
             if order.ref in inserted
-            for outcome in shelf.outcomes(order)
+            for bundle, is_taken in shelf.outcomes(order)
         )
-        known = order_rows.locked(order.ref for _, order in wave if order.ref not in inserted)
+        order_rows.insert_outcomes(outcomes, meanwhile=meanwhile)
+        stored = order_rows.locked(order.ref for _, order in wave if order.ref not in inserted)
         revised = []
         for place, order in wave:
             if order.ref in inserted:
                 self._answer(place, "accepted", *_mark(order, shelf))
-            elif self._is_revised(place, order, known.get(order.ref)):
-                revised.append((known[order.ref], order.with_state(known[order.ref].state.merged(order.state))))
+            elif self._is_revised(place, order, stored.get(order.ref)):
+                revised.append((stored[order.ref], order.with_state(stored[order.ref].state.merged(order.state))))
         order_rows.revise(revised)
         order_rows.withdraw_outcomes(
-            (stored.order_id, bundle_id)
-            for stored, order in revised
-            if stored.state.returned != order.state.returned
-            for bundle_id, is_taken in shelf.outcomes(order)
+            (before.order_id, bundle.pk)
+            for before, order in revised
+            if before.state.returned != order.state.returned
+            for bundle, is_taken in shelf.outcomes(order)
             if not is_taken
         )
 
@@ -133,7 +162,8 @@ class _Batch:
         if stored is None:
             self._results[place] = refuse_late("placed_at").result(self._first_index + place)
             return False
-        if stored.digest != order.digest:
+        older = digests_under_older_keys(order, self._events[place])
+        if stored.digest != order.digest and stored.digest not in older:
             self._answer(place, "conflict", "content_differs", CONFLICT)
             return False
         is_news = stored.state.merged(order.state) != stored.state

@@ -7,17 +7,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import Q
+import orjson
+from django.db import connection
 
 from catalog_experiments.intake.events import OfferTaken
 from catalog_experiments.intake.order_state import OrderRecord, pieces
-from catalog_experiments.models import Bundle
+
+# None of them can be deleted before the batch is committed: outcomes are stored without a check of their own.
+READ = """
+SELECT id, bundle_slug, primary_product_slug, components FROM catalog_bundles
+WHERE primary_product_slug = ANY(%s) OR bundle_slug = ANY(%s) ORDER BY id FOR KEY SHARE
+"""
 
 
 class ShelvedBundle(NamedTuple):
-    """A bundle as it is stored, and the pieces it asks for by product."""
+    """A bundle as it is stored, the bytes of its key, and the pieces it asks for by product."""
 
     pk: UUID
+    key: bytes
     slug: str
     required: Mapping[str, int]
 
@@ -26,30 +33,35 @@ class BundleShelf:
     """The bundles a batch of orders can say something about, read once: by product page and by name."""
 
     def __init__(self, orders: Iterable[OrderRecord]) -> None:
-        """Read them in one query."""
+        """Read them in one query, and hold them in the caller's transaction."""
         known = tuple(orders)
         products = {line.slug for order in known for line in order.lines}
         names = {name for order in known for name in order.accepted_bundles or ()}
-        wanted = Q(primary_product_slug__in=products) | Q(bundle_slug__in=names)
         self._by_product: dict[str, list[ShelvedBundle]] = defaultdict(list)
         self._by_name: dict[str, ShelvedBundle] = {}
-        found = Bundle.objects.filter(wanted).values_list("pk", "bundle_slug", "primary_product_slug", "components")
-        for key, slug, product, components in found:
-            self._by_name[slug] = bundle = ShelvedBundle(key, slug, required_pieces(components))
+        for pk, slug, product, components in _read(products, names):
+            self._by_name[slug] = bundle = ShelvedBundle(pk, pk.bytes, slug, required_pieces(components))
             self._by_product[product].append(bundle)
 
-    def outcomes(self, order: OrderRecord) -> Iterator[tuple[UUID, bool]]:
-        """Yield (bundle id, accepted) for each bundle whose primary product is ordered, and each known one it names."""
-        products = {line.slug for line in order.lines}
-        anchored = (bundle for product in products for bundle in self._by_product.get(product, ()))
-        named = (self._by_name[name] for name in order.accepted_bundles or () if name in self._by_name)
+    def outcomes(self, order: OrderRecord) -> Iterator[tuple[ShelvedBundle, bool]]:
+        """Yield (bundle, accepted) for each bundle whose primary product is ordered, and each known one it names."""
+        concerned = {bundle.pk: bundle for line in order.lines for bundle in self._by_product.get(line.slug, ())}
+        for name in order.accepted_bundles or ():
+            if name in self._by_name:
+                concerned[self._by_name[name].pk] = self._by_name[name]
         kept = pieces(order.lines, less_returned=True)
-        for bundle in {bundle.pk: bundle for bundle in (*anchored, *named)}.values():
-            yield bundle.pk, took(order, bundle, kept)
+        for bundle in concerned.values():
+            yield bundle, took(order, bundle, kept)
 
     def unknown_names(self, order: OrderRecord) -> tuple[str, ...]:
         """Return the bundles the order names that do not exist."""
         return tuple(name for name in order.accepted_bundles or () if name not in self._by_name)
+
+
+def _read(products: Iterable[str], names: Iterable[str]) -> list[tuple[UUID, str, str, list[Any]]]:
+    with connection.cursor() as cursor:
+        cursor.execute(READ, [list(products), list(names)])
+        return [(key, slug, product, orjson.loads(parts)) for key, slug, product, parts in cursor.fetchall()]
 
 
 def took(order: OrderRecord, bundle: ShelvedBundle, kept: Mapping[str, int]) -> bool:
@@ -60,8 +72,11 @@ def took(order: OrderRecord, bundle: ShelvedBundle, kept: Mapping[str, int]) -> 
     """
     if order.accepted_bundles is not None:
         return bundle.slug in order.accepted_bundles and not _is_broken(order, bundle, kept)
-    offer = next((offer for offer in order.offers if offer.bundle == bundle.slug and _in_time(order, offer)), None)
-    needed = required_pieces(offer.components) if offer and offer.components else bundle.required
+    needed = bundle.required
+    for offer in order.offers:
+        if offer.bundle == bundle.slug and _in_time(order, offer):
+            needed = required_pieces(offer.components) or needed
+            break
     return bool(needed) and _holds(kept, needed)
 
 

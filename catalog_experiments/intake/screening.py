@@ -49,9 +49,7 @@ class Screen:
         Raises:
             Refused: the event's own mark is none that is known.
         """
-        if event.traffic is None and event.user_agent is None and event.unit_id not in self.staff_units:
-            return None
-        return _first(self._visit(event))
+        return None if self._is_plain(event) else _first(self._visit(event))
 
     def order(self, event: OrderEvent) -> str | None:
         """Say why an order is left out of every count, None when it counts.
@@ -61,7 +59,13 @@ class Screen:
         """
         payment = "" if event.payment is None else read_text(event.payment, "payment", least=0)
         is_test = event.order_ref.startswith(self.test_prefixes) or payment.lower() in self.test_payments
+        if not is_test and self._is_plain(event):
+            return None
         return _first([*self._visit(event), *([ExcludedTraffic.TEST.value] if is_test else [])])
+
+    def _is_plain(self, event: ExposureEvent | OrderEvent) -> bool:
+        """Say whether nothing about the visit calls for a closer look: mostly so, and quickly said."""
+        return event.traffic is None and event.user_agent is None and event.unit_id not in self.staff_units
 
     def _visit(self, event: ExposureEvent | OrderEvent) -> list[str]:
         reasons = [] if event.traffic is None else [_read_mark(event.traffic)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from django.conf import settings
 from django.db import connection
 
@@ -30,7 +28,12 @@ class Tombstones:
         """Say whether the digests of the rows are not enough to find them."""
         return len(settings.UNIT_ID_HASH_KEY) > 1
 
-    def erased(self) -> set[UUID]:
+    def older_digests(self) -> dict[bytes, tuple[bytes, ...]]:
+        """Return the digests that rows of the noted units may stand under, by the one under the newest key."""
+        known = ([digest.bytes for digest in digests_of_unit(unit_id)] for unit_id in self._unit_ids)
+        return {newest: tuple(older) for newest, *older in known}
+
+    def erased(self) -> set[bytes]:
         """Return the digests, under the newest key, of the noted units that were erased.
 
         Call it inside the transaction that writes, before it does: reading the table holds off an erasure until the
@@ -38,7 +41,7 @@ class Tombstones:
         """
         if not self._unit_ids or not _are_there_any():
             return set()
-        newest = {digest: digests[0] for digests in map(digests_of_unit, self._unit_ids) for digest in digests}
+        newest = {digest: digests[0].bytes for digests in map(digests_of_unit, self._unit_ids) for digest in digests}
         found = ErasedUnit.objects.filter(digest__in=newest).values_list("digest", flat=True)
         return {newest[digest] for digest in found}
 

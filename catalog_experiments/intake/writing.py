@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
-from typing import TypeVar
+from contextlib import contextmanager, nullcontext
+from typing import Protocol, TypeVar
 
 from django.db import DataError, IntegrityError, connection, transaction
 
 Row = TypeVar("Row")
-Read = TypeVar("Read")
+
+Reading = Iterator[None]
+"""The checking of items that come next, a few at each step."""
+
+
+class _Readable(Protocol):
+    def reading(self) -> Reading: ...
+
+
+Batch = TypeVar("Batch", bound=_Readable)
 
 
 def chunks(items: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
@@ -20,22 +29,27 @@ def chunks(items: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
         yield items[start : start + size]
 
 
-def read_ahead(pieces: Sequence[Sequence[Row]], read: Callable[[int, Sequence[Row]], Read]) -> Iterator[Read]:
-    """Yield what is read of each piece, in their order; while one is stored, a thread reads the next.
+def read_in_turn(batches: Sequence[Batch]) -> Iterator[tuple[Batch, Reading]]:
+    """Yield each batch once it is read whole, with the reading of the next one, for while the database works."""
+    readings = [batch.reading() for batch in batches]
+    for batch, reading, following in zip(batches, readings, [*readings[1:], iter(())], strict=True):
+        deque(reading, maxlen=0)
+        yield batch, following
 
-    `read` is given the piece's place and the piece, and must not touch the database.
+
+@contextmanager
+def collector_at_rest() -> Iterator[None]:
+    """Keep Python's collector of cycles off a batch: it makes many objects and no cycle, and walking them takes long.
+
+    Other threads of the process go without it for that long as well.
     """
-    if len(pieces) == 1:
-        yield read(0, pieces[0])
-        return
-    with ThreadPoolExecutor(max_workers=1) as reader:
-        ahead = deque[Future[Read]]()
-        for place, piece in enumerate(pieces):
-            ahead.append(reader.submit(read, place, piece))
-            if place:
-                yield ahead.popleft().result()
-        if ahead:
-            yield ahead.popleft().result()
+    was_at_work = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_at_work:
+            gc.enable()
 
 
 def write_surviving(

@@ -1,8 +1,9 @@
 """The tables of the subject, split by concept; import them from here."""
 
-from catalog_experiments.models.access import ApiKey
+from catalog_experiments.models.access import ApiKey, CallCount
 from catalog_experiments.models.audit import ExperimentEvent
 from catalog_experiments.models.bundle import Bundle, BundleAcceptanceHour, BundleAcceptanceMetric, StockState
+from catalog_experiments.models.canary import CalibrationRun, CanaryAlarm
 from catalog_experiments.models.cohort import Cohort, OpenUnit
 from catalog_experiments.models.confirmation import LiveConfirmation
 from catalog_experiments.models.erasure import ErasedCohort, ErasedUnit
@@ -22,7 +23,7 @@ from catalog_experiments.models.job import JobLease, JobOutcome, JobRun, Schedul
 from catalog_experiments.models.metric import AggregationCursor, GuardrailTally, Moment, MomentMetric, VariantMetric
 from catalog_experiments.models.phase import Phase, PhaseOrigin, PrimaryMetric
 from catalog_experiments.models.publication import OverridePublication, PublishedDocument
-from catalog_experiments.models.quality import TelemetryGap, TelemetryHour
+from catalog_experiments.models.quality import IntakeKind, IntakeOutcome, TelemetryGap, TelemetryHour
 from catalog_experiments.models.telemetry import ExcludedTraffic, Exposure, Order, OrderOutcome, OrderStatus, UnitAlias
 
 __all__ = [
@@ -31,6 +32,9 @@ __all__ = [
     "Bundle",
     "BundleAcceptanceHour",
     "BundleAcceptanceMetric",
+    "CalibrationRun",
+    "CallCount",
+    "CanaryAlarm",
     "Cohort",
     "Conclusion",
     "ErasedCohort",
@@ -46,6 +50,8 @@ __all__ = [
     "GuardrailEvaluation",
     "GuardrailTally",
     "Holdout",
+    "IntakeKind",
+    "IntakeOutcome",
     "JobLease",
     "JobOutcome",
     "JobRun",

@@ -39,3 +39,21 @@ class ApiKey(models.Model):
     def __str__(self) -> str:
         """Name the key by its purpose, never its secret."""
         return f"{self.name} ({self.prefix}…)"
+
+
+class CallCount(models.Model):
+    """How often a caller has called the HTTP API in the newest minute it called in; unlogged, and deleted soon after.
+
+    `caller` is a stored key's id, the name of a key from the environment, or the digest of an address.
+    """
+
+    caller = models.CharField(max_length=64, primary_key=True)
+    window_at = models.DateTimeField(help_text="When the minute began.")
+    calls = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "catalog_api_call_counts"
+
+    def __str__(self) -> str:
+        """Name the row by caller and minute."""
+        return f"{self.caller} at {self.window_at:%Y-%m-%d %H:%M}"

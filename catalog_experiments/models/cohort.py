@@ -95,7 +95,8 @@ class OpenUnit(models.Model):
 
     Only units with an order, before or in their window, of cohort days since the cursor's `open_from`. Amounts are in
     minor units of the phase's currency, capped ones and raw. `net_at` and `gross_at` are when its first eligible
-    order was placed, as things are and as if nothing had been cancelled. The database does not enforce the foreign key:
+    order was placed, as things are and as if nothing had been cancelled. A unit that left after its outcome had
+    counted stays with that revision, and zeros. The database does not enforce the foreign key:
     a check per row would double what it costs to write them.
     """
 
@@ -131,6 +132,8 @@ class OpenUnit(models.Model):
     net_accepted = models.BigIntegerField()
     gross_at = models.DateTimeField(null=True)
     gross_accepted = models.BigIntegerField()
+    first_at = models.DateTimeField(null=True, help_text="When its first eligible order was placed, if it left too.")
+    revisions = models.BigIntegerField(db_default=0, help_text="How often its outcome changed or left.")
 
     class Meta:
         db_table = "catalog_bundle_experiment_open_units"

@@ -26,10 +26,12 @@ class ErasedUnit(models.Model):
 
 
 class ErasedCohort(models.Model):
-    """How many units of a day were erased: its sums stand, but the facts no longer add up to them.
+    """How many units of a day were erased, and what they had added: its sums stand, and are counted with these.
 
-    The day is a cohort day of the phase; without a phase, a day on which units placed orders that bundle acceptance
-    counted.
+    The day is a cohort day of the phase; without a phase, a day on which units placed orders. `sums` adds up all units
+    erased of the day and names none: of a cohort day `cohorts`, the columns of its rows by variant, segment and
+    currency, and `tallies` by variant and hour of the order; of a day of orders `hours`, by bundle, as bundle
+    acceptance counts them.
     """
 
     id = time_ordered_key()
@@ -38,6 +40,7 @@ class ErasedCohort(models.Model):
     )
     cohort_date = models.DateField()
     unit_count = models.PositiveIntegerField()
+    sums = models.JSONField(default=dict)
 
     class Meta:
         db_table = "catalog_erased_cohorts"

@@ -108,6 +108,10 @@ class Experiment(models.Model):
     )
     status = models.CharField(max_length=16, choices=ExperimentStatus.choices, default=ExperimentStatus.DRAFT)
     unit_kind = models.CharField(max_length=16, choices=UnitKind.choices, default=UnitKind.VISITOR)
+    is_canary = models.BooleanField(
+        default=False,
+        help_text="An A/A test of the measuring itself: all variants are the same, phases renew by themselves.",
+    )
     primary_metric = models.CharField(
         max_length=16,
         choices=PrimaryMetric.choices,
@@ -233,6 +237,11 @@ class Experiment(models.Model):
     def __str__(self) -> str:
         """Name the experiment by its slug."""
         return self.slug
+
+    @property
+    def page_url(self) -> str:
+        """Address of the experiment's page in the control center, for people who are told of it elsewhere."""
+        return f"{settings.API_BASE_URL}/admin/merchandising/bundles/{self.slug}"
 
     @property
     def is_running(self) -> bool:

@@ -114,7 +114,10 @@ class Moment(models.Model):
 
 
 class GuardrailTally(models.Model):
-    """First eligible orders of exposed units by the UTC hour of the order: net as of the watermark, and gross."""
+    """First eligible orders of exposed units by the UTC hour of the order: net as of the watermark, and gross.
+
+    `revised` counts how often an outcome that had counted changed or left, at the hour of the unit's first order.
+    """
 
     id = time_ordered_key()
     experiment = models.ForeignKey(Experiment, on_delete=models.CASCADE, db_index=False)
@@ -125,6 +128,7 @@ class GuardrailTally(models.Model):
     accepted = models.BigIntegerField()
     gross_n = models.BigIntegerField()
     gross_accepted = models.BigIntegerField()
+    revised = models.BigIntegerField(db_default=0)
 
     class Meta:
         db_table = "catalog_bundle_experiment_guardrail_tallies"
@@ -140,6 +144,7 @@ class GuardrailTally(models.Model):
                 condition=models.Q(gross_n__gte=0, gross_accepted__gte=0, gross_accepted__lte=models.F("gross_n")),
                 name="guardrail_tally_gross",
             ),
+            models.CheckConstraint(condition=models.Q(revised__gte=0), name="guardrail_tally_revised"),
         ]
 
     def __str__(self) -> str:

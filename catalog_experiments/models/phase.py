@@ -60,7 +60,9 @@ class Phase(models.Model):
         null=True, blank=True, help_text="Watermark at which the planned sample was first seen complete."
     )
     unserved_spans = models.JSONField(
-        default=list, help_text="Pauses inside the phase as [from, to or null] in ISO 8601: units meeting one are cut."
+        default=list,
+        help_text="Pauses, and waits for the slot of the page, as [from, to or null] in ISO 8601: units meeting one "
+        "are cut.",
     )
     origin = models.CharField(max_length=16, choices=PhaseOrigin.choices, default=PhaseOrigin.PUBLISHED)
     facts_retired_at = models.DateTimeField(

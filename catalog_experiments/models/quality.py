@@ -1,4 +1,4 @@
-"""What is known of the telemetry itself: what came in by the hour, and when it could not be trusted."""
+"""What is known of the telemetry itself: what came in by the hour, how it was answered, and when not to trust it."""
 
 from django.db import models
 
@@ -37,6 +37,43 @@ class TelemetryHour(models.Model):
     def __str__(self) -> str:
         """Name the row by its hour."""
         return f"{self.phase_id} at {self.hour_at:%Y-%m-%d %H:00}"
+
+
+class IntakeKind(models.TextChoices):
+    """What can be reported to telemetry."""
+
+    EXPOSURES = "exposures", "Exposures"
+    ORDERS = "orders", "Orders"
+    ALIASES = "aliases", "Aliases"
+
+
+class IntakeOutcome(models.Model):
+    """How many reports of one kind got the same answer within one UTC hour, where it was not plainly "stored".
+
+    Plain are new facts, units held out, and revisions of an order: those are in the facts themselves. `outcome` and
+    `code` are the answer's. Counted after the batch was stored, each report at most once: a count may be short when the
+    database was away, never too high. No unit, reference or key stands in it.
+    """
+
+    id = time_ordered_key()
+    kind = models.CharField(max_length=16, choices=IntakeKind.choices)
+    hour_at = models.DateTimeField()
+    outcome = models.CharField(max_length=16)
+    code = models.CharField(max_length=64, blank=True, help_text="Empty where the outcome says it all.")
+    report_count = models.PositiveBigIntegerField()
+
+    class Meta:
+        db_table = "catalog_intake_outcomes"
+        ordering = ["-hour_at", "kind", "outcome", "code"]
+        constraints = [
+            models.UniqueConstraint(fields=["hour_at", "kind", "outcome", "code"], name="intake_outcome_key"),
+            models.CheckConstraint(condition=models.Q(kind__in=IntakeKind.values), name="intake_outcome_kind_known"),
+        ]
+
+    def __str__(self) -> str:
+        """Name the row by what was answered and when."""
+        told = f"{self.outcome} ({self.code})" if self.code else self.outcome
+        return f"{self.kind} {told} at {self.hour_at:%Y-%m-%d %H:00}"
 
 
 class TelemetryGap(models.Model):

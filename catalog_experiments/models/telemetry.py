@@ -51,6 +51,10 @@ class Exposure(models.Model):
         null=True, blank=True, help_text="The latest time it was stored with, where an earlier report moved it."
     )
 
+    left_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it counts no more, by the database's clock, where it did before."
+    )
+
     class Meta:
         db_table = "catalog_bundle_exposures"
         ordering = ["-exposed_at"]
@@ -107,7 +111,7 @@ class Order(models.Model):
     """
 
     id = time_ordered_key()
-    order_ref = models.CharField(max_length=150, unique=True)
+    order_ref = models.CharField(max_length=150)
     unit = models.UUIDField(null=True, blank=True)
     placed_at = models.DateTimeField()
     revenue_minor = models.BigIntegerField(help_text="Sum over all lines, minor units.")
@@ -122,6 +126,7 @@ class Order(models.Model):
     status = models.CharField(max_length=16, choices=OrderStatus.choices, default=OrderStatus.PAID)
     source = models.CharField(max_length=32, default="checkout")
     cancelled_at = models.DateTimeField(null=True, blank=True)
+    is_withdrawn = models.BooleanField(db_default=False, help_text="Cancelled after it was paid: it had counted.")
     excluded_as = excluded_mark()
     recorded_at = models.DateTimeField()
     revised_at = models.DateTimeField(help_text="Last change of what counts; equals recorded_at at first.")
@@ -137,6 +142,8 @@ class Order(models.Model):
             models.Index(fields=["placed_at"], condition=models.Q(excluded_as__isnull=False), name="order_excluded"),
         ]
         constraints = [
+            # Here, not at the field: that would bring an index for LIKE as well.
+            models.UniqueConstraint(fields=["order_ref"], name="order_ref_unique"),
             models.CheckConstraint(condition=models.Q(status__in=OrderStatus.values), name="order_status_known"),
             models.CheckConstraint(condition=models.Q(currency__regex=r"^[A-Z]{3}$"), name="order_currency_iso"),
             models.CheckConstraint(condition=models.Q(refunded_minor__gte=0), name="order_refund_positive"),
@@ -153,12 +160,19 @@ class Order(models.Model):
 
 
 class OrderOutcome(models.Model):
-    """An order with a bundle's anchor product took the bundle or did not: decided at intake, as the bundle was then."""
+    """An order with a bundle's anchor product took the bundle or did not: decided at intake, as the bundle was then.
+
+    The database does not enforce the foreign keys row by row, which costs as much as storing them does: intake, the
+    only writer, locks both for the whole batch.
+    """
 
     id = time_ordered_key()
-    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="outcomes", db_index=False)
-    bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, related_name="outcomes")
+    order = models.ForeignKey(
+        Order, on_delete=models.CASCADE, related_name="outcomes", db_index=False, db_constraint=False
+    )
+    bundle = models.ForeignKey(Bundle, on_delete=models.PROTECT, related_name="outcomes", db_constraint=False)
     accepted = models.BooleanField()
+    is_withdrawn = models.BooleanField(db_default=False, help_text="Accepted at first, until a part came back.")
 
     class Meta:
         db_table = "catalog_bundle_order_outcomes"

@@ -12,6 +12,7 @@ import orjson
 from django.db import OperationalError, connection, transaction
 from psycopg.errors import LockNotAvailable
 
+from catalog_experiments.aggregation import keep_sums
 from catalog_experiments.audit import record_erasure_event, record_event
 from catalog_experiments.locking import save_change
 from catalog_experiments.models import ErasedUnit, Experiment, UnitAlias
@@ -25,37 +26,31 @@ LOCK_MILLISECONDS = 500
 TRIES = 20
 PAUSE_SECONDS = 0.25
 
-# What counts a phase is held off while a unit of it goes, the run under way waited for. Taken before any other lock:
-# such a run may take a while, and nobody should wait for us meanwhile.
+# What counts a phase is held off while a unit of it goes, the run under way waited for, its first one too. Taken before
+# any other lock: such a run may take a while, and nobody should wait for us meanwhile. A run that waits for us finds
+# the row changed and begins anew.
 HOLD_OFF_COUNTING = """
-SELECT FROM catalog_bundle_experiment_cursors held WHERE held.phase_id IN (
-    SELECT phase.id FROM catalog_bundle_experiment_phases phase CROSS JOIN unnest(%s::uuid[]) AS known(unit)
-    WHERE EXISTS (
-        SELECT 1 FROM catalog_bundle_exposures exposure
-        WHERE exposure.retention_month = date_trunc('month', phase.opened_at AT TIME ZONE 'UTC')::date
-          AND exposure.experiment_id = phase.experiment_id AND exposure.phase_id = phase.id
-          AND exposure.unit = known.unit))
-ORDER BY held.phase_id FOR UPDATE OF held
+INSERT INTO catalog_bundle_experiment_cursors (id, phase_id, served_spans)
+SELECT gen_random_uuid(), phase.id, '[]' FROM catalog_bundle_experiment_phases phase
+WHERE phase.facts_retired_at IS NULL AND EXISTS (
+    SELECT FROM unnest(%s::uuid[]) AS known(unit) JOIN catalog_bundle_exposures exposure
+        ON exposure.retention_month = date_trunc('month', phase.opened_at AT TIME ZONE 'UTC')::date
+        AND exposure.experiment_id = phase.experiment_id AND exposure.phase_id = phase.id
+        AND exposure.unit = known.unit)
+ORDER BY phase.id
+ON CONFLICT (phase_id) DO UPDATE SET phase_id = excluded.phase_id
 """
 
-# Phases first, then the key of the table: no index serves a unit alone. The days that lost a unit are counted, so that
-# nobody takes its absence for a wrong sum.
+# Phases first, then the key of the table: no index serves a unit alone.
 ERASE_EXPOSURES = """
 WITH wanted AS MATERIALIZED (
     SELECT date_trunc('month', phase.opened_at AT TIME ZONE 'UTC')::date AS retention_month, phase.experiment_id,
            phase.id AS phase_id, known.unit
     FROM catalog_bundle_experiment_phases phase CROSS JOIN unnest(%s::uuid[]) AS known(unit)
-), gone AS (
-    DELETE FROM catalog_bundle_exposures exposure USING wanted
-    WHERE (exposure.retention_month, exposure.experiment_id, exposure.phase_id, exposure.unit)
-        = (wanted.retention_month, wanted.experiment_id, wanted.phase_id, wanted.unit)
-    RETURNING exposure.phase_id, (exposure.exposed_at AT TIME ZONE 'UTC')::date AS cohort_date
-), marked AS (
-    INSERT INTO catalog_erased_cohorts AS kept (id, phase_id, cohort_date, unit_count)
-    SELECT gen_random_uuid(), phase_id, cohort_date, count(*) FROM gone GROUP BY phase_id, cohort_date
-    ON CONFLICT (phase_id, cohort_date) DO UPDATE SET unit_count = kept.unit_count + excluded.unit_count
 )
-SELECT count(*) FROM gone
+DELETE FROM catalog_bundle_exposures exposure USING wanted
+WHERE (exposure.retention_month, exposure.experiment_id, exposure.phase_id, exposure.unit)
+    = (wanted.retention_month, wanted.experiment_id, wanted.phase_id, wanted.unit)
 """
 
 ERASE_OPEN_UNITS = """
@@ -73,12 +68,7 @@ WITH placed AS MATERIALIZED (
 ), said AS (
     DELETE FROM catalog_bundle_order_outcomes WHERE order_id IN (SELECT id FROM placed) RETURNING 1
 ), gone AS (
-    DELETE FROM catalog_checkout_orders WHERE id IN (SELECT id FROM placed)
-    RETURNING unit, (placed_at AT TIME ZONE 'UTC')::date AS placed_date
-), marked AS (
-    INSERT INTO catalog_erased_cohorts AS kept (id, phase_id, cohort_date, unit_count)
-    SELECT gen_random_uuid(), NULL, placed_date, count(DISTINCT unit) FROM gone GROUP BY placed_date
-    ON CONFLICT (phase_id, cohort_date) DO UPDATE SET unit_count = kept.unit_count + excluded.unit_count
+    DELETE FROM catalog_checkout_orders WHERE id IN (SELECT id FROM placed) RETURNING 1
 )
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM said)
 """
@@ -130,8 +120,9 @@ def erase_unit(person: Person, *, actor: str, now: datetime, also: Callable[[], 
     """Remove everything stored under the person's digests and leave tombstones, in one transaction. Safe to repeat.
 
     Reports under way are waited for, later ones of the same ids are refused as `erased`. Moments, tallies, metric rows
-    and frozen records keep their sums; the cohort days that lost a unit are marked. Orders go with their lines: they
-    are telemetry's copy, the shop's ledger is the shop's. One audit event says how much went, not whose.
+    and frozen records keep their sums: what the units had added is kept as sums of their days, and counted with these
+    from then on. Orders go with their lines: they are telemetry's copy, the shop's ledger is the shop's. One audit
+    event says how much went, not whose.
 
     Args:
         person: from `find_person`.
@@ -182,9 +173,10 @@ def _erase(person: Person, actor: str, now: datetime, also: Callable[[], None] |
 
 
 def _erase_facts(units: list[UUID]) -> tuple[int, int, int]:
+    keep_sums(units)
     with connection.cursor() as cursor:
         cursor.execute(ERASE_EXPOSURES, [units])
-        (exposures,) = cursor.fetchone()
+        exposures = cursor.rowcount
         cursor.execute(ERASE_OPEN_UNITS, [units])
         cursor.execute(ERASE_ORDERS, [units])
         orders, outcomes = cursor.fetchone()

@@ -48,6 +48,14 @@ DELETE FROM catalog_checkout_orders WHERE id = ANY(ARRAY(SELECT id FROM due))
 
 # Hours that were counted from orders that are gone: they only served to count again.
 FORGET_HOURS = "DELETE FROM catalog_bundle_acceptance_hours WHERE hour_at < %(before_at)s"
+FORGET_ERASED_DAYS = """
+DELETE FROM catalog_erased_cohorts
+WHERE phase_id IS NULL AND cohort_date < (%(before_at)s::timestamptz AT TIME ZONE 'UTC')::date"""
+FORGET_ERASED_HOURS = """
+UPDATE catalog_erased_cohorts SET sums = jsonb_build_object('hours', COALESCE((
+    SELECT jsonb_agg(own) FROM jsonb_array_elements(sums -> 'hours') AS own
+    WHERE (own ->> 'hour_at')::timestamptz >= %(before_at)s), '[]'))
+WHERE phase_id IS NULL AND cohort_date = (%(before_at)s::timestamptz AT TIME ZONE 'UTC')::date"""
 
 
 def survey(wanted: OrderFacts) -> OrderFacts:
@@ -72,4 +80,5 @@ def remove(leaving: OrderFacts, *, tell: Progress) -> None:
         tell(STAGE, done, max(done, leaving.orders))
     if leaving.before_at is not None:
         with connection.cursor() as cursor:
-            cursor.execute(FORGET_HOURS, {"before_at": leaving.before_at})
+            for forget in (FORGET_HOURS, FORGET_ERASED_DAYS, FORGET_ERASED_HOURS):
+                cursor.execute(forget, {"before_at": leaving.before_at})

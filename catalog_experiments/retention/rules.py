@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from catalog_experiments.hours import hour_of
 from catalog_experiments.models import Phase, PhaseOrigin
 
 BATCH = 10_000
@@ -17,6 +18,9 @@ LATEST_REPORT = timedelta(days=30)
 
 LATEST_REFUND = timedelta(days=30)
 """After which refunds count as complete."""
+
+ANSWERS_KEPT = timedelta(days=30)
+"""How long it is told what became of reports that were not plainly stored."""
 
 COUNTED_BEFORE_EXPOSURE = timedelta(days=28)
 """How far before a unit's exposure its orders are counted."""
@@ -54,14 +58,9 @@ class RetentionRules:
         counted = Phase.objects.with_facts().exclude(origin=PhaseOrigin.SEEDED).exclude(pk__in=[p.pk for p in leaving])
         oldest = counted.select_related("experiment").order_by("opened_at").first()
         if oldest is None or oldest.opened_at - COUNTED_BEFORE_EXPOSURE >= aged_at:
-            return _whole_hour(aged_at), ""
-        return _whole_hour(oldest.opened_at - COUNTED_BEFORE_EXPOSURE), str(oldest)
+            return hour_of(aged_at), ""  # bundle acceptance is counted by the hour: one leaves whole or not at all
+        return hour_of(oldest.opened_at - COUNTED_BEFORE_EXPOSURE), str(oldest)
 
     def _leaves_at(self, closed_at: datetime, phase: Phase) -> datetime:
         matures = timedelta(days=phase.window_days) + LATEST_REPORT + LATEST_REFUND
         return closed_at + max(timedelta(days=self.exposure_days), matures)
-
-
-def _whole_hour(moment: datetime) -> datetime:
-    # Bundle acceptance is counted by the hour: an hour leaves whole or not at all.
-    return moment.replace(minute=0, second=0, microsecond=0)

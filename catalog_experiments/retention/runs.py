@@ -9,10 +9,10 @@ from django.db import connection, transaction
 
 from catalog_experiments.aggregation import aggregate_experiments
 from catalog_experiments.audit import record_event
-from catalog_experiments.models import AggregationCursor, ErasedCohort, OpenUnit, Phase
+from catalog_experiments.models import AggregationCursor, ErasedCohort, IntakeOutcome, OpenUnit, Phase
 from catalog_experiments.retention import exposures, orders
 from catalog_experiments.retention.report import OrderFacts, Progress, RetentionReport
-from catalog_experiments.retention.rules import RetentionRules
+from catalog_experiments.retention.rules import ANSWERS_KEPT, RetentionRules
 
 ACTOR = "system:telemetry-retention"
 LOCK_WAIT = "60s"
@@ -51,6 +51,7 @@ def retire(*, rules: RetentionRules, now: datetime, progress: Progress | None = 
     before_at, held_back_by = rules.orders_before(now=now, leaving=[])
     ordered = orders.survey(OrderFacts(before_at, held_back_by))
     orders.remove(ordered, tell=tell)
+    IntakeOutcome.objects.filter(hour_at__lt=now - ANSWERS_KEPT).delete()
     gone = tuple(facts for facts in phases if facts.partition not in busy)
     return RetentionReport(gone, ordered, busy)
 

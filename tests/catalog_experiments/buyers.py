@@ -71,5 +71,23 @@ def add_buyers(experiment: Experiment, key: str, count: int, accepted: int, *, a
 def cancel(orders: list[Order], *, at: dt.datetime) -> None:
     """Cancel orders, as the shop would report it."""
     Order.objects.filter(pk__in=[order.pk for order in orders]).update(
-        status=OrderStatus.CANCELLED, cancelled_at=at, revised_at=timezone.now()
+        status=OrderStatus.CANCELLED, cancelled_at=at, is_withdrawn=True, revised_at=timezone.now()
     )
+
+
+def replace_orders(orders: list[Order], *, at: dt.datetime) -> None:
+    """Let each order's unit order the same once more."""
+    for order in orders:
+        again = uuid.uuid4()
+        taken = order.outcomes.get()
+        copy = Order.objects.create(
+            order_ref=str(again),
+            unit=order.unit,
+            placed_at=at,
+            revenue_minor=order.revenue_minor,
+            currency=order.currency,
+            recorded_at=timezone.now(),
+            revised_at=timezone.now(),
+            content_digest=again,
+        )
+        OrderOutcome.objects.create(order=copy, bundle=taken.bundle, accepted=taken.accepted)

@@ -204,3 +204,33 @@ def test_command__of_a_missing_column__exits_with_one(tmp_path: Path) -> None:
 
     assert error.value.returncode == 1
     assert ONLINE_RETAIL.currency == "GBP"
+
+
+def test_command__every_order_refused__exits_with_one_and_names_why(tmp_path: Path) -> None:
+    path = write(tmp_path, f"1,2010-12-01T08:26,1,{'x' * 200},1,2.55")
+    told = StringIO()
+
+    with pytest.raises(CommandError, match="Every order was refused"):
+        call_command("import_orders", str(path), stdout=StringIO(), stderr=told)
+
+    assert "slug must be a text" in told.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--delimiter", ";;", "';;' cannot separate columns"),
+        ("--delimiter", "", "'' cannot separate columns"),
+        ("--currency", "EURO", "--currency 'EURO' must be three capital letters"),
+    ],
+)
+def test_command__impossible_option__is_refused_before_a_line_is_read(
+    tmp_path: Path, option: str, value: str, said: str
+) -> None:
+    path = write(tmp_path, "1,2026-03-02T09:15:00Z,7,stoneware-cup,1,24.00")
+
+    with pytest.raises(CommandError) as refused:
+        call_command("import_orders", str(path), option, value)
+
+    assert said in str(refused.value)
+    assert not Order.objects.exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -184,6 +185,24 @@ def test_erased__before_the_key_was_rotated__stays_refused_after(settings: Setti
 
     refused = ("rejected", "erased")
     assert answers == [refused, ("accepted", ""), refused, refused]
+
+
+def test_reports__sent_again_after_the_key_was_rotated__are_known(settings: Settings) -> None:
+    settings.UNIT_ID_HASH_KEY = ["key-of-last-year"]
+    make_running_experiment()
+    Phase.objects.update(origin=PhaseOrigin.IMPORTED)
+    record_exposures([exposure(VISITOR)], now=LATER)
+    record_orders([order("A-1", VISITOR)], now=LATER)
+    settings.UNIT_ID_HASH_KEY = ["key-of-this-year", "key-of-last-year"]
+    earlier = exposure(STRANGER)
+
+    seen = outcomes(record_exposures([exposure(VISITOR), earlier], now=LATER))
+    bought = outcomes(record_orders([order("A-1", VISITOR)], now=LATER))
+    cancelled = record_orders([replace(order("A-1", VISITOR), status="cancelled", cancelled_at=LATER)], now=LATER)
+
+    assert seen == [("duplicate", ""), ("accepted", "")]
+    assert (bought, outcomes(cancelled)) == ([("duplicate", "")], [("revised", "")])
+    assert Exposure.objects.count() == 2
 
 
 def test_erase__marks_the_cohort_days_and_leaves_every_sum(experiment: Experiment) -> None:

@@ -25,11 +25,13 @@ from catalog_experiments.aggregation import BundleAcceptanceAggregator, backfill
 from catalog_experiments.intake import ExposureEvent, record_exposures
 from catalog_experiments.models import (
     AggregationCursor,
+    ErasedCohort,
     Experiment,
     ExperimentEvent,
     ExperimentStatus,
     Exposure,
     GuardrailTally,
+    IntakeOutcome,
     JobRun,
     Order,
     OrderOutcome,
@@ -37,6 +39,7 @@ from catalog_experiments.models import (
     PhaseOrigin,
 )
 from catalog_experiments.phases import ensure_exposure_partition
+from catalog_experiments.privacy import Person, erase_unit
 from catalog_experiments.retention import RetentionReport, RetentionRules, exposures, plan, retire, rules
 from catalog_experiments.scheduling import RETENTION, lease
 from tests.builders import NOON, make_bundle, make_running_experiment
@@ -44,7 +47,7 @@ from tests.catalog_experiments.buyers import add_buyers, add_visitors, phase_of
 from tests.databases import url_of_test_database
 from tests.environment import PROJECT
 
-DAY = dt.timedelta(days=1)
+HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 CLOSED = NOON + 10 * DAY
 DUE = CLOSED + 91 * DAY
 RULES = RetentionRules(exposure_days=90, order_days=396)
@@ -331,7 +334,7 @@ def test_orders__past_their_age__leave_in_batches_with_their_outcomes(
 
 def test_orders__that_left__take_the_hours_of_bundle_acceptance_with_them(concluded: Experiment) -> None:
     hours = "catalog_bundle_acceptance_hours"
-    run(now=NOON + 397 * DAY + dt.timedelta(hours=1))
+    run(now=NOON + 397 * DAY + HOUR)
     left = dump(hours)
 
     forget_what_was_counted()
@@ -339,6 +342,26 @@ def test_orders__that_left__take_the_hours_of_bundle_acceptance_with_them(conclu
 
     assert len(left[hours]) == 1
     assert dump(hours) == left
+
+
+@pytest.mark.parametrize(("later", "hours_left", "days_left"), [(DAY, 1, 2), (2 * DAY, 0, 1)])
+def test_orders__that_left__take_what_erased_units_had_added_to_their_hours(
+    concluded: Experiment, later: dt.timedelta, hours_left: int, days_left: int
+) -> None:
+    hours = "catalog_bundle_acceptance_hours"
+    units = list(Order.objects.order_by("placed_at").values_list("unit", flat=True))
+    erase_unit(Person("of the sixty", tuple(unit for unit in (units[0], units[-1]) if unit), ()), actor="", now=DUE)
+    BundleAcceptanceAggregator().recompute(now=DUE)
+    counted = dump(hours)
+    run(now=NOON + 396 * DAY + later + HOUR)
+    left = dump(hours)
+
+    forget_what_was_counted()
+    BundleAcceptanceAggregator().recompute(now=NOON + 398 * DAY)
+
+    assert (len(counted[hours]), len(left[hours])) == (2, hours_left)
+    assert dump(hours) == left
+    assert ErasedCohort.objects.filter(phase=None).count() == days_left
 
 
 def test_orders__that_an_open_phase_counts__stay_however_old(concluded: Experiment) -> None:
@@ -356,6 +379,18 @@ def test_orders__kept_for_good__stay(concluded: Experiment) -> None:
 
     assert report.orders.before_at is None
     assert Order.objects.count() == 40
+
+
+@pytest.mark.django_db
+def test_answers__of_more_than_thirty_days_ago__leave() -> None:
+    for days in (0, 30, 31):
+        IntakeOutcome.objects.create(
+            kind="orders", hour_at=NOON - days * DAY, outcome="duplicate", code="", report_count=1
+        )
+
+    run(now=NOON, asked=RetentionRules(exposure_days=0, order_days=0))
+
+    assert {row.hour_at for row in IntakeOutcome.objects.all()} == {NOON, NOON - 30 * DAY}
 
 
 @pytest.mark.django_db

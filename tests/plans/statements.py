@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 FIRST = "the first aggregation"
 LOOK = "pages and reports"
+ERASED = "an aggregation after that"
 FEW = "a table of alerts: tens a day, and nobody but a person at this page asks for all"
 DEMO = "the demo shop's own list, for a person"
 
@@ -24,9 +25,10 @@ class Heavy:
 
 INTAKE = {
     "intake.exposure_rows.UPSERT": "Store exposures: one row per phase and unit, the earliest stays.",
+    "intake.exposure_rows.KNOWN": "Which units of a batch have a row under an older key?",
     "intake.aliases.SETTLE": "Which exposures in open phases belong to one person, and mark them.",
     "intake.order_rows.INSERT": "Store orders, each reference once.",
-    "intake.order_rows.INSERT_OUTCOMES": "Store what orders said of bundles, each bundle once.",
+    "intake.order_rows.KNOWN": "Which orders of a batch are stored already?",
     "intake.order_rows.locked": "Lock the orders that a batch reports again.",
     "intake.order_rows.REVISE": "Store the new state of locked orders.",
     "intake.order_rows.WITHDRAW_OUTCOMES": "Take back the acceptance of a bundle of which a piece came back.",
@@ -65,7 +67,10 @@ WHOLE = {
     ),
     "aggregation.cohorts.store_all (counted)": Heavy(
         "How many units of each day count, and how many are left out?",
-        {FIRST: "more than twelve phases: their months are read once, from end to end"},
+        {
+            FIRST: "more than twelve phases: their months are read once, from end to end",
+            ERASED: "only phases of which not all was counted, whole; here one of them makes up most of its month",
+        },
     ),
     "aggregation.open_units.FORGET_WRONG": Heavy("Let go of open units that are not right."),
     "aggregation.open_units.ADD_MISSING": Heavy("Keep the open units that are missing."),
@@ -92,19 +97,34 @@ LAUNCH = {
 }
 PAGES = {
     "analysis.left_out.EXCLUDED_ORDERS": "How many orders were left out as a bot's, staff's or tests?",
+    "analysis.unexposed.BUYERS": "Who bought the product of a phase that is over, and whom did no exposure meet?",
     "admin.overview.figures": "How many orders came today? For the row of figures.",
     "admin.telemetry.ExposureAdmin": "The admin's list of exposures, the newest phase first.",
     "admin.telemetry.OrderAdmin": "The admin's list of orders, the newest first.",
     "admin.telemetry.OrderOutcomeAdmin": "The admin's list of outcomes, the newest first.",
+}
+MEASURING = {
+    "aggregation.drawing.DRAW": "Whom did the last four weeks meet, and who ordered? A sample.",
 }
 LEAVING = {
     "privacy.records.EXPOSURES": Heavy("Which phases did a person meet?"),
     "privacy.records.orders_of": Heavy("What did a person order, and which bundles did the orders take?"),
     "privacy.records.RUNNING_SUMS": Heavy("What does a person add to sums that are open?"),
     "privacy.erasure.HOLD_OFF_COUNTING": Heavy("Which phases must not be counted while a person is erased?"),
+    "aggregation.erased.MET": Heavy("Which phases did the person meet?"),
+    "aggregation.erased._keep_cohorts (leaving)": Heavy("The exposures that leave, locked."),
+    "aggregation.erased.RECOUNT": Heavy("Count phases whole that have not counted all of the person's facts yet."),
+    "aggregation.cohorts.lay_out_rows (counted)": Heavy("How do these exposures count?"),
+    "aggregation.erased.KEEP_HOURS": Heavy("Keep what the person's orders add to the acceptance of bundles."),
+    "aggregation.erased.RECOUNT_HOURS": Heavy("Count acceptance anew where these orders are not counted yet."),
     "privacy.erasure.ERASE_EXPOSURES": Heavy("Erase a person's exposures."),
     "privacy.erasure.ERASE_OPEN_UNITS": Heavy("Erase what a person adds to sums that are open."),
     "privacy.erasure.ERASE_ORDERS": Heavy("Erase a person's orders with their outcomes."),
+    "aggregation.acceptance.COUNT_ALL_WITH_ERASED": Heavy(
+        "How often were bundles taken, by the hour, by those who were erased too?",
+        {ERASED: "only when a person is erased minutes after an order: what nobody had counted yet is counted anew"},
+    ),
+    "aggregation.acceptance.COUNT_CHANGED_WITH_ERASED": Heavy("The same of the hours that changed orders lie in."),
     "retention.exposures.LEFT_BEHIND": Heavy("Which retired phases hold exposures still?"),
     "retention.exposures.COUNT": Heavy(
         "How many exposures would leave, and how many bytes?",
@@ -152,6 +172,7 @@ SECTIONS: Mapping[str, Mapping[str, Heavy]] = {
     "Guardrails and ramps": _named("catalog_experiments", TICK),
     "Launch, pause and import": _named("catalog_experiments", LAUNCH),
     "Pages and reports": _named("catalog_experiments", PAGES),
+    "Trying the measuring itself": _named("catalog_experiments", MEASURING),
     "Privacy and retention": _named("catalog_experiments", LEAVING),
     "The outbox": _named("notifications", OUTBOX),
     "The shop": _named("storefront", SHOP),

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import connection
-from django.test import Client
+from django.test import Client, override_settings
 
 from catalog_experiments.aggregation import BundleAcceptanceAggregator, backfill
+from catalog_experiments.canary import calibrate
 from catalog_experiments.enforcement import evaluate_due
 from catalog_experiments.experiment_import import ExperimentFormat, import_experiment
 from catalog_experiments.intake import (
@@ -19,6 +21,7 @@ from catalog_experiments.intake import (
     ExposureEvent,
     OrderEvent,
     OrderLine,
+    orders,
     record_aliases,
     record_exposures,
     record_orders,
@@ -75,6 +78,9 @@ def verbs() -> Iterator[tuple[str, Verb]]:
     yield "the shop", sell
     yield "the end of an experiment", lambda: service.complete(slug_of(OLD + 1), now=LATER)
     yield "privacy", forget
+    yield "an aggregation after that", lambda: BundleAcceptanceAggregator().recompute(now=LATER + HOUR)
+    yield "the next one", lambda: BundleAcceptanceAggregator().recompute(now=LATER + HOUR)
+    yield "the weekly calibration", lambda: calibrate(now=LATER)
     yield "retention", retain
 
 
@@ -102,6 +108,9 @@ def take_in() -> None:
     record_orders(ordered, now=NOW)
     record_orders([_order(turn, NOW, returned=1) for turn in range(100)], now=NOW)
     record_orders([*ordered[:50], _order("known", NOW - HOUR, unit_id=VISITOR)], now=NOW)
+    record_orders([*ordered, *(_order(f"many-{turn}", NOW - HOUR) for turn in range(orders.CHUNK))], now=NOW)
+    with override_settings(UNIT_ID_HASH_KEY=["newest", *settings.UNIT_ID_HASH_KEY]):
+        record_exposures(exposures[:50], now=NOW)
 
 
 def _order(turn: int | str, at: datetime, *, returned: int = 0, unit_id: str = "") -> OrderEvent:
@@ -143,7 +152,7 @@ def look() -> None:
     client, slug = Client(), slug_of(RAMPED)
     client.force_login(get_user_model().objects.create_superuser("mara"))
     machine = Client(headers={"X-API-Key": "test-server-key"})
-    pages = [f"/admin/merchandising/bundles{page}" for page in ("", f"/{slug}")]
+    pages = [f"/admin/merchandising/bundles{page}" for page in ("", f"/{slug}", f"/{slug_of(ENDED)}")]
     lists = [f"/admin/{name}/" for name in LISTS]
     reports = [f"/api/v1/catalog/experiments{end}" for end in ("", f"/{slug}/report", f"/{slug}/metrics")]
     for visitor, addresses in ((client, [*pages, *lists]), (machine, [*reports, "/metrics", "/readyz"])):

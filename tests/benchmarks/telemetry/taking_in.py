@@ -4,8 +4,8 @@ Each way stores rows of one content under random keys of its own into the same t
 already, in chunks of ten thousand. `bulk_create` makes its models of values that are ready: neither it nor COPY checks
 a claim, hashes an id, decides on a bundle or tells what became of each item, as intake does.
 
-Prints processor seconds by name as JSON, those of this process and of its PostgreSQL backend together: on a machine
-that others use too, they say more than the clock.
+Prints by name, as JSON, the seconds by the clock and the processor seconds, those of this process and of its
+PostgreSQL backend together: while COPY sends a piece, or intake reads, the backend stores the one before.
 """
 
 from __future__ import annotations
@@ -33,12 +33,16 @@ CHUNK = 10_000
 BULK_SHARE = 4
 """`bulk_create` stores every fourth chunk only; its seconds are multiplied."""
 
+Seconds = tuple[float, float]
+"""By the clock, and of processors."""
+
+
 UNNESTED = 500
 Chunk = TypeVar("Chunk")
 
 
 def main(count: str, seed: str = "1") -> None:
-    """Store so many exposures and half as many orders by each way, and print the processor seconds."""
+    """Store so many exposures and half as many orders by each way, and print what it took."""
     slots, now = slots_there(), timezone.now()
     json.dump(
         {
@@ -49,7 +53,7 @@ def main(count: str, seed: str = "1") -> None:
     )
 
 
-def _exposures(events: Sequence[ExposureEvent], now: datetime) -> dict[str, float]:
+def _exposures(events: Sequence[ExposureEvent], now: datetime) -> dict[str, Seconds]:
     ways = _recorded(lambda: record_exposures(events, now=now))
     stored = list(Exposure.objects.filter(recorded_at__gte=now))
 
@@ -63,7 +67,7 @@ def _exposures(events: Sequence[ExposureEvent], now: datetime) -> dict[str, floa
     return ways | {"unnest": _timed(lambda: _each(_unnest, ready))[0]}
 
 
-def _orders(events: Sequence[OrderEvent], now: datetime) -> dict[str, float]:
+def _orders(events: Sequence[OrderEvent], now: datetime) -> dict[str, Seconds]:
     ways = _recorded(lambda: record_orders(events, now=now))
     orders = list(Order.objects.filter(recorded_at__gte=now))
     outcomes: dict[UUID, list[OrderOutcome]] = {}
@@ -82,7 +86,7 @@ def _orders(events: Sequence[OrderEvent], now: datetime) -> dict[str, float]:
     return ways | _stored(anew)
 
 
-def _recorded(record: Callable[[], Sequence[ItemResult]]) -> dict[str, float]:
+def _recorded(record: Callable[[], Sequence[ItemResult]]) -> dict[str, Seconds]:
     """Return the seconds of the first time and of the second, which must add nothing."""
     found = {}
     for name, outcome in (("intake", "accepted"), ("replay", "duplicate")):
@@ -92,14 +96,15 @@ def _recorded(record: Callable[[], Sequence[ItemResult]]) -> dict[str, float]:
     return found
 
 
-def _stored(anew: Callable[[], list[list[models.Model]]]) -> dict[str, float]:
+def _stored(anew: Callable[[], list[list[models.Model]]]) -> dict[str, Seconds]:
     ready = [_rows(chunk) for chunk in anew()]
     found = {"copy": _timed(lambda: _each(_copy, ready))[0]}
     chunks = anew()
     some = chunks[::BULK_SHARE]
     values = [_values(chunk) for chunk in some]
     seconds, _ = _timed(lambda: _each(_bulk_create, values))
-    found["bulk_create"] = seconds * sum(map(len, chunks)) / sum(map(len, some))
+    share = sum(map(len, some)) / sum(map(len, chunks))
+    found["bulk_create"] = (seconds[0] / share, seconds[1] / share)
     return found
 
 
@@ -176,11 +181,12 @@ def _chunks(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
         yield rows[start : start + CHUNK]
 
 
-def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def _timed(work: Callable[[], Any]) -> tuple[Seconds, Any]:
     gc.collect()
     gc.freeze()  # as the servers do
     connection.ensure_connection()
     backend = connection.connection.info.backend_pid
-    before = time.process_time() + processor_seconds(backend)
+    before, started = time.process_time() + processor_seconds(backend), time.perf_counter()
     done = work()
-    return time.process_time() + processor_seconds(backend) - before, done
+    elapsed = time.perf_counter() - started
+    return (elapsed, time.process_time() + processor_seconds(backend) - before), done

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -27,7 +27,11 @@ def served_until(phase: Phase, moment: dt.datetime) -> dt.datetime | None:
 
 
 def counting_units(phase: Phase) -> list[tuple[Exposure, dt.datetime]]:
-    rows = Exposure.objects.filter(phase=phase, is_mixed=False, is_fault=False, is_merged=False, is_holdout=False)
+    marks = {"is_mixed": False, "is_fault": False, "is_merged": False, "is_holdout": False}
+    return _served(phase, Exposure.objects.filter(phase=phase, **marks))
+
+
+def _served(phase: Phase, rows: Iterable[Exposure]) -> list[tuple[Exposure, dt.datetime]]:
     reached = [(row, served_until(phase, row.exposed_at)) for row in rows]
     return [(row, until) for row, until in reached if until is not None]
 
@@ -36,25 +40,57 @@ def took(order: Order, bundle_slug: str | None) -> bool:
     return OrderOutcome.objects.filter(order=order, bundle__bundle_slug=bundle_slug, accepted=True).exists()
 
 
-def reference_tallies(phase: Phase) -> dict[Any, tuple[int, int, int, int]]:
-    """Return (n, accepted, gross n, gross accepted) by variant key and hour."""
+def reference_tallies(phase: Phase) -> dict[Any, tuple[int, int, int, int, int]]:
+    """Return (n, accepted, gross n, gross accepted, revised) by variant key and hour."""
     slugs = {entry["key"]: entry["bundle_slug"] for entry in phase.variants}
-    cells: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    cells: dict[Any, list[int]] = defaultdict(lambda: [0, 0, 0, 0, 0])
     for row, until in counting_units(phase):
-        end = min(row.exposed_at + phase.window_days * DAY, until)
-        orders = Order.objects.filter(
-            unit=row.unit, outcomes__bundle__bundle_slug__in=[slug for slug in slugs.values() if slug]
-        ).distinct()
-        placed = sorted(
-            (order for order in orders if row.exposed_at <= order.placed_at < end and order.status != "pending"),
-            key=lambda order: (order.placed_at, order.order_ref),
-        )
+        placed = eligible(phase, row, until)
         for offset, candidates in ((0, [order for order in placed if order.status != "cancelled"]), (2, placed)):
             for first in candidates[:1]:
                 cell = cells[row.variant_key, first.placed_at.replace(minute=0, second=0, microsecond=0)]
                 cell[offset] += 1
                 cell[offset + 1] += took(first, slugs[row.variant_key])
-    return {key: (n, accepted, gross, taken) for key, (n, accepted, gross, taken) in cells.items()}
+        _add_revisions(cells, row, placed, slugs[row.variant_key])
+    for row, until in _served(phase, Exposure.objects.filter(phase=phase, left_at__isnull=False)):
+        assert row.left_at is not None
+        placed = [order for order in eligible(phase, row, until) if order.recorded_at < row.left_at]
+        _add_revisions(cells, row, placed, slugs[row.variant_key])
+    return {key: tuple(cell) for key, cell in cells.items()}  # type: ignore[misc]  # five of them
+
+
+def eligible(phase: Phase, row: Exposure, until: dt.datetime) -> list[Order]:
+    """Return the orders that may be the outcome of an exposure, cancelled ones too, in their order."""
+    end = min(row.exposed_at + phase.window_days * DAY, until)
+    slugs = [entry["bundle_slug"] for entry in phase.variants if entry["bundle_slug"]]
+    orders = Order.objects.filter(unit=row.unit, outcomes__bundle__bundle_slug__in=slugs).distinct()
+    return sorted(
+        (order for order in orders if row.exposed_at <= order.placed_at < end and order.status != "pending"),
+        key=lambda order: (order.placed_at, order.order_ref),
+    )
+
+
+def _add_revisions(cells: dict[Any, list[int]], row: Exposure, placed: list[Order], bundle_slug: str | None) -> None:
+    has_left_too = row.left_at is not None and any(order.status != "cancelled" for order in placed)
+    if revisions := _revisions(placed, bundle_slug) + has_left_too:
+        cells[row.variant_key, _hour(placed[0])][4] += revisions
+
+
+def _hour(order: Order) -> dt.datetime:
+    return order.placed_at.replace(minute=0, second=0, microsecond=0)
+
+
+def _revisions(placed: list[Order], bundle_slug: str | None) -> int:
+    """Walk through a unit's orders: each that counted and was withdrawn, and each bundle that came back, is one."""
+    revisions, left_at = 0, dt.datetime.min.replace(tzinfo=dt.UTC)
+    for order in placed:
+        came_back = OrderOutcome.objects.filter(order=order, bundle__bundle_slug=bundle_slug, is_withdrawn=True)
+        if order.cancelled_at is None:
+            revisions += came_back.exists()
+            break
+        if order.is_withdrawn and order.cancelled_at > left_at:
+            revisions, left_at = revisions + 1 + came_back.exists(), order.cancelled_at
+    return revisions
 
 
 Key = tuple[str, dt.date, str, str, str]

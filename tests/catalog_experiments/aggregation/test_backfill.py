@@ -7,7 +7,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from catalog_experiments.aggregation import BundleAcceptanceAggregator, InvalidLookback, backfill
+from catalog_experiments.intake import ExposureEvent, record_exposures
 from catalog_experiments.models import Experiment, ExperimentStatus, Phase, PhaseOrigin, VariantMetric
+from catalog_experiments.privacy import erase_unit, find_person
 from tests.builders import NOON, make_experiment
 from tests.catalog_experiments.aggregation.test_runs import DAY, HOUR, buy, expose, make_measured
 
@@ -33,6 +35,11 @@ def rows(key: str) -> list[tuple[Any, ...]]:
     return list(
         kept.values_list("window_start__day", "acceptance_count", "sample_size", "exposed_count", "lookback_days")
     )
+
+
+def metadata(key: str) -> list[tuple[int, dict[str, Any]]]:
+    kept = VariantMetric.objects.filter(variant__key=key).order_by("window_start")
+    return list(kept.values_list("window_start__day", "metadata"))
 
 
 def test_backfill__writes_a_row_for_each_day_as_it_ended() -> None:
@@ -80,6 +87,51 @@ def test_backfill__repairs_a_day_that_facts_reached_late__and_says_what_changed(
     assert (result.created, result.changed, result.unchanged) == (0, 1, 1)
     assert result.diffs == ("2026-03-02 cup-saucer/test: acceptance_rate 1.0000 -> 0.5000, sample_size 1 -> 2",)
     assert rows("test") == [(2, 1, 2, 2, 1)]
+
+
+def test_backfill__of_revised_units__counts_them_as_a_run_does() -> None:
+    experiment = make_measured()
+    expose(experiment, "test", "t1", "t2")
+    buy("t1")
+    BundleAcceptanceAggregator().recompute(now=NOON + 2 * HOUR)
+    buy("t1", status="cancelled", cancelled_at=NOON + DAY)
+    BundleAcceptanceAggregator().recompute(now=NOON + DAY)
+    buy("t2", at=NOON + DAY)
+
+    backfill(lookback_days=30, now=NOON + DAY)
+
+    reconstructed = metadata("test")
+    assert [(day, told["revised_count"]) for day, told in reconstructed] == [(2, 1), (3, 1)]
+    BundleAcceptanceAggregator().recompute(now=NOON + DAY)
+    assert metadata("test") == reconstructed
+
+
+def test_backfill__of_units_left_out_since__says_so_though_no_figure_changed() -> None:
+    experiment = make_measured()
+    expose(experiment, "test", "t1")
+    BundleAcceptanceAggregator().recompute(now=NOON + 2 * HOUR)
+    event = ExposureEvent(experiment.slug, "crawler", "test", NOON, traffic="bot")
+    record_exposures([event], now=NOON + 2 * HOUR)
+
+    result = backfill(lookback_days=30, now=NOON + 2 * HOUR)
+
+    assert (result.changed, result.unchanged) == (1, 1)
+    assert result.diffs[0].startswith("2026-03-02 cup-saucer/test: excluded_counts {")
+    assert metadata("test")[0][1]["excluded_counts"] == {"bot": 1, "staff": 0, "test": 0}
+    assert backfill(lookback_days=30, now=NOON + 2 * HOUR).changed == 0
+
+
+def test_backfill__after_a_unit_was_erased__leaves_what_was_counted_with_it() -> None:
+    three_days()
+    BundleAcceptanceAggregator().recompute(now=NOW)
+    backfill(lookback_days=30, now=NOW)
+    before = list(VariantMetric.objects.order_by("pk").values())
+
+    erase_unit(find_person("t1", follow_aliases=True), actor="user:mara", now=NOW)
+    again = backfill(lookback_days=30, now=NOW)
+
+    assert (again.created, again.changed, again.unchanged) == (0, 0, 8)
+    assert list(VariantMetric.objects.order_by("pk").values()) == before
 
 
 def test_backfill__as_a_dry_run__only_reads() -> None:

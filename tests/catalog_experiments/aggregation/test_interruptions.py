@@ -9,10 +9,12 @@ import time
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from django.utils import timezone
 
-from catalog_experiments.aggregation import BundleAcceptanceAggregator, backfill
+from catalog_experiments.aggregation import BackfillResult, BundleAcceptanceAggregator, backfill
+from catalog_experiments.management.commands import backfill_bundle_experiments
 from catalog_experiments.models import (
     AggregationCursor,
     Cohort,
@@ -186,3 +188,19 @@ def test_backfill__whose_lease_was_taken_over__writes_nothing() -> None:
         backfill(lookback_days=30, now=NOON + 2 * DAY, guard=stalled.guard)
 
     assert not VariantMetric.objects.exists()
+
+
+def test_backfill_command__whose_lease_was_taken_over__writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    two_days()
+
+    def overtaken(**arguments: Any) -> BackfillResult:
+        JobLease.objects.update(expires_at=timezone.now() - dt.timedelta(seconds=1))
+        take_lease("job:bundle-experiment-backfill")
+        return backfill(**arguments)
+
+    monkeypatch.setattr(backfill_bundle_experiments, "backfill", overtaken)
+    with pytest.raises(CommandError, match="LeaseLost"):
+        call_command("backfill_bundle_experiments", "--lookback-days=3650")
+
+    assert not VariantMetric.objects.exists()
+    connections.close_all()

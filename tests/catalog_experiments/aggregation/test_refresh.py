@@ -70,10 +70,10 @@ def make_measured_phase(**overrides: Any) -> Phase:
     return phase
 
 
-def tallies(phase: Phase) -> dict[Any, tuple[int, int, int, int]]:
-    rows = GuardrailTally.objects.filter(phase=phase)
+def tallies(phase: Phase) -> dict[Any, tuple[int, int, int, int, int]]:
     return {
-        (row.variant_key, row.outcome_hour_at): (row.n, row.accepted, row.gross_n, row.gross_accepted) for row in rows
+        (row.variant_key, row.outcome_hour_at): (row.n, row.accepted, row.gross_n, row.gross_accepted, row.revised)
+        for row in GuardrailTally.objects.filter(phase=phase)
     }
 
 
@@ -109,6 +109,66 @@ def assert_counted_right(phase: Phase) -> None:
     assert tallies(phase) == reference_tallies(phase)
     assert moments(phase) == reference_moments(phase)
     assert counts(phase) == reference_counts(phase)
+
+
+def _order(ref: str, minute: int, *, took_bundle: bool = True, **state: Any) -> OrderEvent:
+    returned = state.pop("returned", 0)
+    side = OrderLine("saucer" if took_bundle else "plate", 1, 500, 100, returned=returned)
+    lines = (OrderLine("cup", 1, 2000, 900), side)
+    placed_at = NOON + DAY + minute * dt.timedelta(minutes=1)
+    return OrderEvent(ref, placed_at, "EUR", lines, unit_id="buyer", **state)
+
+
+def _cancelled(ref: str, minute: int, *, after: int) -> OrderEvent:
+    cancelled_at = NOON + DAY + after * dt.timedelta(minutes=1)
+    return _order(ref, minute, status="cancelled", cancelled_at=cancelled_at)
+
+
+def _seen(key: str, *, unit: str = "buyer", minute: int = -100, is_holdout: bool = False) -> ExposureEvent:
+    return ExposureEvent("cup-saucer", unit, key, NOON + DAY + minute * dt.timedelta(minutes=1), is_holdout=is_holdout)
+
+
+@pytest.mark.parametrize(
+    ("reports", "revised"),
+    [
+        ([], 0),
+        ([_cancelled("A-1", 0, after=200)], 1),
+        # The unit's next order counts instead, with the same acceptance: net and gross are as before.
+        ([_order("A-2", 5), _cancelled("A-1", 0, after=200)], 1),
+        ([_order("A-2", 5), _cancelled("A-1", 0, after=200), _cancelled("A-2", 5, after=300)], 2),
+        # It never counted, for the one before it did.
+        ([_order("A-2", 5), _cancelled("A-2", 5, after=200)], 0),
+        ([_order("A-2", 5), _cancelled("A-2", 5, after=200), _cancelled("A-1", 0, after=300)], 1),
+        ([_order("A-1", 0, returned=1)], 1),
+        ([_order("A-1", 0, returned=1), _cancelled("A-1", 0, after=200)], 2),
+        # Additions, however late, are none; nor is an order that was given up before it was paid.
+        ([_order("A-0", -30, took_bundle=False)], 0),
+        ([_order("A-2", 5, status="pending"), _cancelled("A-2", 5, after=200)], 0),
+        ([_cancelled("A-0", -30, after=200)], 0),
+        # The unit itself leaves, with an order or without one that counts by then; later orders are nobody's.
+        ([_seen("test")], 1),
+        ([_seen("test"), _order("A-2", 5)], 1),
+        ([_cancelled("A-1", 0, after=200), _seen("test")], 1),
+        ([_cancelled("A-1", 0, after=200), _order("A-2", 5), _seen("control", is_holdout=True)], 2),
+        ([AliasEvent("buyer", "customer"), _seen("control", unit="customer", minute=-500)], 1),
+        ([_seen("control", minute=-200)], 0),
+    ],
+)
+def test_tallies__after_reports_of_one_buyer__count_each_outcome_that_changed_or_left(
+    reports: list[Any], revised: int
+) -> None:
+    phase = make_measured_phase()
+    record_exposures([ExposureEvent("cup-saucer", "buyer", "control", NOON + DAY - 2 * HOUR)], now=END)
+    record_orders([_order("A-1", 0)], now=END)
+    refresh_tallies([phase.experiment_id], now=CLOCKS["early_run"])
+
+    for report in reports:
+        apply(report, phase, 0)
+        refresh_tallies([phase.experiment_id], now=CLOCKS["early_run"])
+
+    assert sum(row[4] for row in tallies(phase).values()) == revised
+    assert_counted_right(phase)
+    assert BundleAcceptanceAggregator().verify(now=CLOCKS["early_run"]).corrected == 0
 
 
 minutes = st.integers(0, 8 * 24 * 60)

@@ -9,7 +9,7 @@ from threading import Barrier
 from typing import TypeVar
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connection, connections, transaction
 
 from catalog_experiments.intake import (
     BundleAcceptanceService,
@@ -71,6 +71,26 @@ def test_orders__ten_first_reports_of_one_at_once__keep_one_and_fail_none() -> N
 
     assert Counter(result.outcome for result in results) == {"accepted": 1, "duplicate": 9}
     assert (Order.objects.count(), OrderOutcome.objects.count()) == (1, 1)
+
+
+def test_orders__on_their_way_in__keep_their_bundle_from_being_deleted() -> None:
+    bundle = make_bundle()
+
+    def delete() -> str:
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '100ms'")
+        try:
+            bundle.delete()
+        except OperationalError as error:
+            return str(error)
+        return "deleted"
+
+    with transaction.atomic():
+        record_orders([order("A-1")], now=NOON)
+        answers = at_once([delete], workers=1)
+
+    assert "lock timeout" in answers[0]
+    assert OrderOutcome.objects.get().bundle == bundle
 
 
 def test_batches__with_the_same_items_in_opposite_orders__do_not_block_each_other() -> None:

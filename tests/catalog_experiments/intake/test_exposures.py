@@ -185,12 +185,6 @@ def test_exposure__one_bad_item_among_a_thousand__leaves_the_others() -> None:
     assert Exposure.objects.count() == 999
 
 
-def test_exposure__of_an_experiment_that_waits_for_its_page__is_refused() -> None:
-    experiment = make_running_experiment(metadata={"waits_for_slot": True})
-
-    assert outcome_of(exposure(experiment)) == ("rejected", "not_running")
-
-
 def test_exposure__while_paused__is_refused() -> None:
     experiment = make_running_experiment()
     assert experiment.current_phase is not None
