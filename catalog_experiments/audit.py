@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from catalog_experiments.models import Bundle, ExclusionGroup, Experiment, ExperimentEvent, Holdout
+from catalog_experiments.models import Bundle, CanaryAlarm, ExclusionGroup, Experiment, ExperimentEvent, Holdout
 
 _SLUG_LENGTH = 150
 
@@ -80,6 +80,30 @@ def record_exclusion_event(
         occurred_at=now,
         actor=actor,
         action=action,
+        before=dict(before),
+        after=dict(after),
+    )
+
+
+def record_canary_event(
+    alarm: CanaryAlarm,
+    *,
+    actor: str,
+    action: str,
+    reason: str,
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    now: datetime,
+) -> ExperimentEvent:
+    """Append one event about an A/A alarm: to its canary's timeline, or under "calibration:" where it has none."""
+    experiment = alarm.phase.experiment if alarm.phase else None
+    return ExperimentEvent.objects.create(
+        experiment_id=experiment.pk if experiment else alarm.pk,
+        experiment_slug=experiment.slug if experiment else "calibration:",
+        occurred_at=now,
+        actor=actor,
+        action=action,
+        reason=reason,
         before=dict(before),
         after=dict(after),
     )

@@ -15,15 +15,14 @@ from django.db.models import ProtectedError
 from catalog_experiments.audit import difference, record_bundle_event, record_event
 from catalog_experiments.drafting.payloads import payload_errors
 from catalog_experiments.drafting.specification import UNSET, Unset
-from catalog_experiments.drafting.validation import (
+from catalog_experiments.drafting.validation import slug_errors, text_errors
+from catalog_experiments.field_errors import (
+    FieldError,
     InvalidFields,
     choice_errors,
     flag_errors,
-    slug_errors,
-    text_errors,
     whole_number_errors,
 )
-from catalog_experiments.guardrails import FieldError
 from catalog_experiments.lifecycle.renewal import renew
 from catalog_experiments.locking import locked_bundles, save_change
 from catalog_experiments.models import Bundle, Experiment, ExperimentStatus, PhaseOrigin, StockState
@@ -152,7 +151,8 @@ def delete_bundle(bundle_slug: str, *, actor: str, now: datetime) -> None:
     with transaction.atomic():
         drafts = Experiment.objects.locked(_users(bundle_slug, ExperimentStatus.DRAFT))
         bundle = _locked(bundle_slug)
-        _refuse_in_use(bundle, *(status for status in ExperimentStatus if status != ExperimentStatus.DRAFT))
+        published = tuple(status for status in ExperimentStatus if status != ExperimentStatus.DRAFT)
+        _refuse_in_use(bundle, *published, remedy="what was measured stays; deactivate it instead")
         for draft in drafts:
             _forget(draft, bundle, actor=actor, now=now)
         try:
@@ -168,7 +168,7 @@ def _edit(bundle: Bundle, users: Sequence[Experiment], changes: BundleChanges, *
     if not after:
         return bundle
     if after.get("is_active") is False:
-        _refuse_in_use(bundle, ExperimentStatus.RUNNING, ExperimentStatus.PAUSED)
+        _refuse_in_use(bundle, ExperimentStatus.RUNNING, ExperimentStatus.PAUSED, remedy="complete them first")
     for name, value in after.items():
         setattr(bundle, name, value)
     bundle.save()
@@ -218,12 +218,10 @@ def _running_users(bundle_slug: str) -> list[UUID]:
     return list(served.filter(variants__bundle_id=bundle_slug).order_by("pk").values_list("pk", flat=True).distinct())
 
 
-def _refuse_in_use(bundle: Bundle, *statuses: str) -> None:
+def _refuse_in_use(bundle: Bundle, *statuses: str, remedy: str) -> None:
     users = Experiment.objects.filter(pk__in=_users(bundle.bundle_slug, *statuses))
     if slugs := list(users.order_by("slug").values_list("slug", flat=True)):
-        raise BundleInUse(
-            f"{bundle.bundle_slug} is offered by {', '.join(slugs)}; complete or clone them first.", slugs
-        )
+        raise BundleInUse(f"{bundle.bundle_slug} is offered by {', '.join(slugs)}; {remedy}.", slugs)
 
 
 def _forget(draft: Experiment, bundle: Bundle, *, actor: str, now: datetime) -> None:

@@ -46,6 +46,18 @@ def money_text(minor: float | None, currency: str) -> str:
     return _NONE if minor is None else f"{minor / 100:,.2f} {currency}"
 
 
+def contrast_text(value: float | None, currency: str = "") -> str:
+    """Write a signed difference in points, or in minor units of a currency where one is named; an en dash for None.
+
+    >>> contrast_text(-0.0123), contrast_text(45.0, "EUR")
+    ('−1.23 points', '+0.45 EUR')
+    """
+    if value is None:
+        return _NONE
+    amount = money_text(abs(value), currency) if currency else f"{abs(100 * value):.2f} points"
+    return f"{_MINUS if value < 0 else '+'}{amount}"
+
+
 def plain_text(value: float | None) -> str:
     """Write a plain number with two decimals, or an en dash for None.
 

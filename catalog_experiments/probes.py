@@ -1,4 +1,4 @@
-"""What health pages and Prometheus ask of the jobs: are they on, did they run, and do they succeed."""
+"""What health pages and Prometheus ask: are the jobs on, do they run and succeed; what did intake not just store."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from catalog_experiments.intake import answers_of_last_day
 from catalog_experiments.models import Experiment, JobOutcome, JobRun
 from catalog_experiments.scheduling import (
     AGGREGATION,
@@ -118,7 +119,12 @@ def job_figures() -> list[JobFigures]:
 
 
 def collect_metrics() -> Iterator[Metric]:
-    """Yield the scheduler's families, each once, with one sample per job where they are per job."""
+    """Yield the scheduler's families, each once, with one sample per job where they are per job; and intake's."""
+    yield from _scheduler_metrics()
+    yield _intake_metric(now=timezone.now())
+
+
+def _scheduler_metrics() -> Iterator[Metric]:
     figures = job_figures()
     for field, help_text in TOTALS.items():
         value = sum(getattr(own, field) for own in figures)
@@ -178,6 +184,18 @@ def _figures(row: Mapping[str, Any], given_up: list[tuple[str, datetime]], tasks
         last_success_at=row["last_success_at"],
         last_error_at=row["last_error_at"],
     )
+
+
+def _intake_metric(*, now: datetime) -> Metric:
+    # A gauge: the counts behind it leave after a month, and to Prometheus a counter never falls.
+    metric = GaugeMetricFamily(
+        "smplat_intake_outcomes_last_day",
+        "Reports of the last 24 hours that were not plainly stored, by what became of them.",
+        labels=["kind", "outcome", "code"],
+    )
+    for told in answers_of_last_day(now=now):
+        metric.add_metric([told.kind, told.outcome, told.code], told.report_count)
+    return metric
 
 
 def _per_job(

@@ -24,6 +24,7 @@ _TABLES_SEEN_BY_ALL = (
     "orderoutcome",
     "unitalias",
     "erasedcohort",
+    "intakeoutcome",
     "alert",
     "delivery",
     "deliveryattempt",
@@ -31,6 +32,8 @@ _TABLES_SEEN_BY_ALL = (
     "aggregationcursor",
     "exclusiongroup",
     "holdout",
+    "calibrationrun",
+    "canaryalarm",
 )
 _VIEW = tuple(f"view_{table}" for table in _TABLES_SEEN_BY_ALL)
 _DRAFT = (

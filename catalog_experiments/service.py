@@ -21,8 +21,9 @@ from catalog_experiments.bundles import (
 )
 from catalog_experiments.drafting import DuplicateSlug
 from catalog_experiments.drafting.specification import UNSET, ExperimentChanges, ExperimentSpec, VariantSpec
-from catalog_experiments.drafting.validation import InvalidExperiment, InvalidFields
+from catalog_experiments.drafting.validation import InvalidExperiment
 from catalog_experiments.enforcement import EvaluationReport
+from catalog_experiments.field_errors import InvalidFields
 from catalog_experiments.locking import ExperimentNotFound
 from catalog_experiments.models import Bundle, ExclusionGroup, Experiment, ExperimentStatus, Holdout, Variant
 from catalog_experiments.preflight import Check, run_preflight
@@ -116,43 +117,35 @@ class CatalogExperimentService:
 
     def publish(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
         """Make a draft, or pending edits, live (`lifecycle.publish`, which takes the other arguments)."""
-        lifecycle.publish(_id_of(slug), actor=self.actor, now=now, **arguments)
-        return self.get(slug)
+        return self._hand_over(lifecycle.publish, slug, now=now, **arguments)
 
     def pause(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
         """Serve the control to everyone (`lifecycle.pause`)."""
-        lifecycle.pause(_id_of(slug), actor=self.actor, now=now, **arguments)
-        return self.get(slug)
+        return self._hand_over(lifecycle.pause, slug, now=now, **arguments)
 
     def resume(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
         """Serve the variants again (`lifecycle.resume`)."""
-        lifecycle.resume(_id_of(slug), actor=self.actor, now=now, **arguments)
-        return self.get(slug)
+        return self._hand_over(lifecycle.resume, slug, now=now, **arguments)
 
     def complete(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
         """End an experiment for good (`lifecycle.complete`)."""
-        lifecycle.complete(_id_of(slug), actor=self.actor, now=now, **arguments)
-        return self.get(slug)
+        return self._hand_over(lifecycle.complete, slug, now=now, **arguments)
 
     def conclude(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
         """Fill in the conclusion of a completed experiment (`lifecycle.conclude`)."""
-        lifecycle.conclude(_id_of(slug), actor=self.actor, now=now, **arguments)
-        return self.get(slug)
+        return self._hand_over(lifecycle.conclude, slug, now=now, **arguments)
 
     def renew(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
         """Start the count of a running experiment again, in a new phase (`lifecycle.open_new_phase`)."""
-        lifecycle.open_new_phase(_id_of(slug), actor=self.actor, now=now, **arguments)
-        return self.get(slug)
+        return self._hand_over(lifecycle.open_new_phase, slug, now=now, **arguments)
 
     def advance_ramp(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
         """Take the next step of a ramp now (`ramping.advance`)."""
-        ramping.advance(_id_of(slug), actor=self.actor, now=now, **arguments)
-        return self.get(slug)
+        return self._hand_over(ramping.advance, slug, now=now, **arguments)
 
     def stop_ramp(self, slug: str, *, now: datetime, **arguments: Any) -> Experiment:
         """Let a ramp climb no further (`ramping.stop`)."""
-        ramping.stop(_id_of(slug), actor=self.actor, now=now, **arguments)
-        return self.get(slug)
+        return self._hand_over(ramping.stop, slug, now=now, **arguments)
 
     def preflight(self, slug: str, *, now: datetime) -> tuple[Check, ...]:
         """Return the launch checklist (`preflight.run_preflight`)."""
@@ -226,6 +219,10 @@ class CatalogExperimentService:
     def set_holdout(self, size: int, *, group_slug: str | None = None, now: datetime) -> Holdout:
         """Hold units out of a group's experiments, or of all (`publication.set_holdout`)."""
         return publication.set_holdout(size, group_slug=group_slug, actor=self.actor, now=now)
+
+    def _hand_over(self, verb: Callable[..., object], slug: str, **arguments: Any) -> Experiment:
+        verb(_id_of(slug), actor=self.actor, **arguments)
+        return self.get(slug)
 
     def _move(self, experiment: Experiment, wanted: str, *, reason: str, now: datetime) -> None:
         if wanted == experiment.status:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -67,7 +66,8 @@ def pause_if_sold_out(experiment: Experiment, *, now: datetime) -> bool:
         if not offers:
             return False
         reason = f"{' and '.join(offers)} {'is' if len(offers) == 1 else 'are'} out of stock."
-        paused = lifecycle.pause(locked.pk, actor=ACTOR, now=now, reason=reason, cause=PauseCause.STOCK)
+        cause = PauseCause.STOCK
+        paused = lifecycle.pause(locked.pk, actor=ACTOR, now=now, reason=reason, cause=cause, push_baseline=True)
         enqueue(_sold_out_alert(paused, reason, now), now=now)
     return True
 
@@ -139,7 +139,6 @@ def _alert(
     key: str,
     now: datetime,
 ) -> AlertDraft:
-    page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}"
     return AlertDraft(
         kind=kind,
         severity=severity,
@@ -149,7 +148,7 @@ def _alert(
         occurred_at=now,
         facts={
             "lines": [],
-            "links": [{"label": "Open the experiment", "url": page}],
+            "links": [{"label": "Open the experiment", "url": experiment.page_url}],
             "next_step": next_step,
             "data": {"experiment": experiment.slug},
         },

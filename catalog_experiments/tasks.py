@@ -13,6 +13,7 @@ from catalog_experiments.scheduling import (
     AGGREGATION,
     ALIASES,
     BACKFILL,
+    CALIBRATION,
     GUARDRAILS,
     RETENTION,
     SWEEP,
@@ -56,6 +57,11 @@ def run_retention() -> Answer:
     return _answer("processed", run_task(RETENTION, now=timezone.now()))
 
 
+def run_calibration() -> Answer:
+    """Split past visitors at random 200 times, for the oldest slot that is owed."""
+    return _answer("processed", run_task(CALIBRATION, now=timezone.now()))
+
+
 def sweep_owed_slots() -> Answer:
     """Work every slot that nobody worked in time."""
     return {"worked": [result.job for result in run_owed(now=timezone.now()) if not result.is_skipped]}
@@ -75,6 +81,7 @@ FUNCTIONS: dict[str, Callable[..., Answer]] = {
     RETENTION: run_retention,
     TIMETABLE: run_timetable,
     VERIFICATION: run_verification,
+    CALIBRATION: run_calibration,
     SWEEP: sweep_owed_slots,
 }
 TASKS = {name: shared_task(name=name)(function) for name, function in FUNCTIONS.items()}

@@ -11,13 +11,25 @@ _LEGAL: Mapping[str, tuple[str, ...]] = {
     "completed": ("conclude", "clone"),
 }
 
+_DONE: Mapping[str, str] = {
+    "publish": "published",
+    "pause": "paused",
+    "resume": "resumed",
+    "complete": "completed",
+    "conclude": "concluded",
+    "clone": "cloned",
+    "delete": "deleted",
+}
+
 
 class IllegalMove(RuntimeError):
     """The lifecycle knows no such move from the present status; nothing was changed."""
 
     def __init__(self, status: str, verb: str, legal: tuple[str, ...]) -> None:
         """Keep the present status, the refused verb and what would be allowed."""
-        super().__init__(f"A {status} experiment cannot {verb}; it can: {', '.join(legal)}.")
+        refused = f"be {_DONE[verb]}" if verb in _DONE else verb
+        instead = " or ".join(_DONE[move] for move in legal)
+        super().__init__(f"A {status} experiment cannot {refused}; it can be {instead}.")
         self.status = status
         self.verb = verb
         self.legal = legal

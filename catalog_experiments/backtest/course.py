@@ -9,6 +9,7 @@ from functools import cached_property
 from itertools import accumulate
 
 from catalog_experiments.guardrails import GuardrailConfig, HourTally, Observation, PhaseFrame
+from catalog_experiments.hours import hour_of
 from catalog_experiments.stats.blocks import (
     DAY_WEIGHT,
     HOUR,
@@ -85,7 +86,7 @@ class Course:
     @property
     def first_hour_at(self) -> datetime:
         """Start of the hour in which the phase began."""
-        return start_of_hour(self.opened_at)
+        return hour_of(self.opened_at)
 
     @cached_property
     def looks(self) -> int:
@@ -108,11 +109,11 @@ class Course:
 
     def judged_at(self, look: int) -> datetime:
         """Return the hour that a judgement at this look is made for, never before the phase began."""
-        return max(start_of_hour(self.look_at(look)), self.opened_at)
+        return max(hour_of(self.look_at(look)), self.opened_at)
 
     def blocks_at(self, look: int) -> int:
         """Return how many hour blocks are open at a look."""
-        return (start_of_hour(self.look_at(look)) - self.first_hour_at) // HOUR
+        return (hour_of(self.look_at(look)) - self.first_hour_at) // HOUR
 
     def series_at(self, variant: VariantCourse, look: int) -> BlockSeries:
         """Return what `stats.blocks.block_series` makes of the variant's tallies at this look."""
@@ -164,7 +165,7 @@ def hourly_counts(tallies: Iterable[HourTally], opened_at: datetime, ended_at: d
 
     Earlier ones count in the first hour and later ones in the last, as guardrails count them.
     """
-    first_at = start_of_hour(opened_at)
+    first_at = hour_of(opened_at)
     counts = [_NOTHING] * max(1, -((first_at - ended_at) // HOUR))
     for hour_at, n, accepted in tallies:
         hour = min(max(0, (hour_at - first_at) // HOUR), len(counts) - 1)
@@ -175,11 +176,6 @@ def hourly_counts(tallies: Iterable[HourTally], opened_at: datetime, ended_at: d
 def last_mature_date(now: datetime) -> date:
     """Return the newest day of exposure of which every unit has had its 24 hours, and one hour more."""
     return (now - HOUR).date() - timedelta(days=2)
-
-
-def start_of_hour(moment: datetime) -> datetime:
-    """Return the start of the hour."""
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def total(counts: Sequence[Count]) -> Count:

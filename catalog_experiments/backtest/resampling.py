@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from catalog_experiments.backtest.course import Count, Course, VariantCourse, start_of_hour, total
+from catalog_experiments.backtest.course import Count, Course, VariantCourse, total
 from catalog_experiments.guardrails import HourTally
+from catalog_experiments.hours import hour_of
 from catalog_experiments.stats.blocks import HOUR, HOURS_PER_DAY
 
 DAY = timedelta(days=1)
 DAYS_PER_WEEK = 7
-HOURS_PER_WEEK = HOURS_PER_DAY * DAYS_PER_WEEK
 FEWEST_WEEKS = 4
 FEWEST_DAYS_OF_A_WEEKDAY = 2
 FEWEST_OUTCOMES = 100
@@ -66,7 +66,7 @@ class TooLittleHistory(ValueError):
 
 def stretch_of(tallies: Sequence[HourTally], from_at: datetime, to_at: datetime) -> Stretch | None:
     """Lay out the tallies of the whole hours within `[from_at, to_at)`; None when there is no whole hour."""
-    first_at = start_of_hour(from_at + HOUR - timedelta(microseconds=1))
+    first_at = hour_of(from_at + HOUR - timedelta(microseconds=1))
     hours = (to_at - first_at) // HOUR
     if hours < 1:
         return None

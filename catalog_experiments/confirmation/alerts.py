@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
-
 from catalog_experiments.models import ExperimentStatus, LiveConfirmation
 from notifications.outbox import AlertDraft
 
@@ -55,15 +53,13 @@ def _served(row: LiveConfirmation) -> str:
 
 
 def _facts(row: LiveConfirmation, now: datetime, *, next_step: str) -> dict[str, Any]:
-    slug = row.experiment.slug
-    page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{slug}"
     return {
         "lines": [
             {"label": "Published in document", "value": str(row.document_version)},
             {"label": "Seconds since", "value": str(int((now - row.promised_at).total_seconds()))},
             {"label": "Times looked", "value": str(row.looks + 1)},
         ],
-        "links": [{"label": "Open the experiment", "url": page}],
+        "links": [{"label": "Open the experiment", "url": row.experiment.page_url}],
         "next_step": next_step,
-        "data": {"experiment": slug, "document_version": row.document_version, "status": row.status},
+        "data": {"experiment": row.experiment.slug, "document_version": row.document_version, "status": row.status},
     }

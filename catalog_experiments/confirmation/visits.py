@@ -55,8 +55,10 @@ def _look_at_page(promise: Promise) -> None:
         if not decision:
             raise Surprise("does not say which decision it shows")
         _require_version(decision["document"], promise)
-        # A browser's own attributes may let a visitor in or keep it out: only an open experiment can be foretold here.
-        if not entry["targeting"] and (decision["experiment"] == entry["slug"] or is_served(entry)):
+        # A browser's own attributes may let a visitor in or keep it out: of what is served only an open experiment can
+        # be foretold here. At rest everybody gets the same.
+        is_foretold = not (entry["targeting"] and is_served(entry))
+        if is_foretold and (decision["experiment"] == entry["slug"] or is_served(entry)):
             _require_variant(decision["variant"], expected)
 
 

@@ -24,7 +24,7 @@ from catalog_experiments.drafting.specification import (
     with_values,
 )
 from catalog_experiments.drafting.validation import InvalidExperiment, validate
-from catalog_experiments.guardrails import FieldError
+from catalog_experiments.field_errors import FieldError
 from catalog_experiments.locking import locked_experiment, save_change
 from catalog_experiments.models import Experiment, ExperimentStatus, Variant
 from catalog_experiments.transitions import IllegalMove, legal_moves
@@ -170,6 +170,9 @@ def _published_errors(experiment: Experiment, after: ExperimentSpec) -> Iterator
     if after.unit_kind != live.unit_kind:
         message = "What is randomized is fixed at publish; clone the experiment to change it."
         yield FieldError("unit_kind", "published", message)
+    if after.is_canary != live.is_canary:
+        message = "Whether it is an A/A canary is fixed at publish; clone the experiment to change it."
+        yield FieldError("is_canary", "published", message)
     kept = {variant.key for variant in after.variants}
     if after.scheduled_start_at != live.scheduled_start_at:
         yield FieldError("scheduled_start_at", "published", "The experiment has started; its start cannot move.")

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from catalog_experiments.guardrails import FieldError
+from catalog_experiments.field_errors import FieldError
 
 LARGEST_PAYLOAD_BYTES = 16_384
 DEEPEST_PAYLOAD = 8

@@ -43,7 +43,8 @@ class ExperimentSpec:
 
     `coverage` is in basis points of all units, `attribution_window_days` in days, `planned_sample_size` in complete
     units per variant (None: no planned end), `guardrail_config` in the form of `guardrails.parse_config`. A blank
-    `primary_metric` means margin when every cost is known at publish, else revenue. `exclusion_group` is a slug; of its
+    `primary_metric` means margin when every cost is known at publish, else revenue. Of a canary (`is_canary`) all
+    variants are the same. `exclusion_group` is a slug; of its
     units the experiment takes the buckets `[exclusion_start, exclusion_end)`. Scheduled moments are aware; a
     `ramp_plan` (in the form of `ramp_plans.parse_plan`) sets the coverage from publish on.
     """
@@ -58,6 +59,7 @@ class ExperimentSpec:
     variants: tuple[VariantSpec, ...] = ()
     coverage: int = BUCKETS
     unit_kind: str = UnitKind.VISITOR.value
+    is_canary: bool = False
     primary_metric: str = ""
     attribution_window_days: int = 7
     planned_sample_size: int | None = None
@@ -86,6 +88,7 @@ class ExperimentChanges:
     variants: tuple[VariantSpec, ...] | Unset = UNSET
     coverage: int | Unset = UNSET
     unit_kind: str | Unset = UNSET
+    is_canary: bool | Unset = UNSET
     primary_metric: str | Unset = UNSET
     attribution_window_days: int | Unset = UNSET
     planned_sample_size: int | Unset | None = UNSET
@@ -145,6 +148,7 @@ def stored_spec(experiment: Experiment) -> ExperimentSpec:
         variants=tuple(_stored_variant(variant) for variant in experiment.variants.all()),
         coverage=experiment.coverage,
         unit_kind=experiment.unit_kind,
+        is_canary=experiment.is_canary,
         primary_metric=experiment.primary_metric,
         attribution_window_days=experiment.attribution_window_days,
         planned_sample_size=experiment.planned_sample_size,

@@ -6,7 +6,7 @@ A draft may be unfinished (preflight says what is missing), but nothing in it ma
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from django.contrib.auth import get_user_model
@@ -16,7 +16,14 @@ from catalog_experiments import targeting
 from catalog_experiments.assignment import BUCKETS, AllocationError, allowed_coverage
 from catalog_experiments.drafting.payloads import is_storable_text, payload_errors
 from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec
-from catalog_experiments.guardrails import FieldError, GuardrailConfigError, parse_config, unexplained
+from catalog_experiments.field_errors import (
+    FieldError,
+    InvalidFields,
+    choice_errors,
+    flag_errors,
+    whole_number_errors,
+)
+from catalog_experiments.guardrails import GuardrailConfigError, parse_config, unexplained
 from catalog_experiments.models import Bundle, ExclusionGroup, PrimaryMetric, Segment, UnitKind
 from catalog_experiments.models.fields import PATH_SAFE_SLUG
 from catalog_experiments.ramp_plans import RampPlanError, parse_plan
@@ -27,15 +34,6 @@ LARGEST_WEIGHT = 10_000
 LARGEST_SAMPLE_GUARDRAIL = 1_000_000
 LONGEST_WINDOW_DAYS = 90
 _LARGEST_INTEGER = 2_147_483_647
-
-
-class InvalidFields(ValueError):
-    """Fields are refused; `errors` holds one entry per fault with the field's path, a code and the remedy."""
-
-    def __init__(self, errors: Iterable[FieldError]) -> None:
-        """Keep the single faults and join their sentences."""
-        self.errors = tuple(errors)
-        super().__init__(" ".join(f"{error.field}: {error.message}" for error in self.errors))
 
 
 class InvalidExperiment(InvalidFields):
@@ -50,14 +48,6 @@ def validate(spec: ExperimentSpec) -> None:
     """
     if errors := [*_own_errors(spec), *_variants_errors(spec), *_reference_errors(spec)]:
         raise InvalidExperiment(errors)
-
-
-def whole_number_errors(field: str, value: object, lowest: int, highest: int) -> Iterator[FieldError]:
-    """Yield what is wrong with a number that must be whole and in `[lowest, highest]`."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        yield FieldError(field, "type", "Use a whole number, without quotes.")
-    elif not lowest <= value <= highest:
-        yield FieldError(field, "range", f"Use a whole number from {lowest} to {highest}.")
 
 
 def text_errors(field: str, value: object, longest: int, *, is_required: bool = False) -> Iterator[FieldError]:
@@ -78,19 +68,6 @@ def slug_errors(field: str, value: object, longest: int = 150) -> Iterator[Field
     if not faults and not _is_path_safe(str(value)):
         faults.append(FieldError(field, "slug_not_path_safe", str(PATH_SAFE_SLUG.message)))
     yield from faults
-
-
-def flag_errors(field: str, value: object) -> Iterator[FieldError]:
-    """Yield what is wrong with a value that must be true or false."""
-    if not isinstance(value, bool):
-        yield FieldError(field, "type", "Use true or false.")
-
-
-def choice_errors(field: str, value: object, choices: Iterable[str]) -> Iterator[FieldError]:
-    """Yield what is wrong with a value that must be one of the choices."""
-    known = tuple(choices)
-    if value not in known:
-        yield FieldError(field, "choice", f"Use one of: {', '.join(repr(choice) for choice in known)}.")
 
 
 def guardrail_errors(config: object, field: str = "guardrail_config") -> Iterator[FieldError]:
@@ -156,6 +133,7 @@ def _own_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     if spec.planned_sample_size is not None:
         yield from whole_number_errors("planned_sample_size", spec.planned_sample_size, 1, _LARGEST_INTEGER)
     yield from flag_errors("stop_at_planned_sample", spec.stop_at_planned_sample)
+    yield from flag_errors("is_canary", spec.is_canary)
     yield from _schedule_errors(spec)
     yield from choice_errors("primary_metric", spec.primary_metric, ["", *PrimaryMetric.values])
     yield from choice_errors("unit_kind", spec.unit_kind, UnitKind.values)

@@ -8,6 +8,7 @@ from catalog_experiments.enforcement.explanation import Explanation, PathPoint, 
 from catalog_experiments.enforcement.records import VerifyResult, verify_chain
 from catalog_experiments.enforcement.reporting import EvaluationReport, VariantBreach, report, verdicts_now
 from catalog_experiments.enforcement.rounds import TickResult, evaluate_due
+from catalog_experiments.enforcement.turns import verdict_turns
 from catalog_experiments.enforcement.worker import BundleExperimentGuardrailWorker
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "evaluate_due",
     "explain",
     "report",
+    "verdict_turns",
     "verdicts_now",
     "verify_chain",
 ]

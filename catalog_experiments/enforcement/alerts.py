@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from catalog_experiments.enforcement.alert_facts import lines_of, links_to, raw_data
-from catalog_experiments.enforcement.holds import LATCHED, READING_STALE
+from catalog_experiments.enforcement.holds import CANARY_RED, LATCHED, READING_STALE
 from catalog_experiments.enforcement.judgement import Judgement
 from catalog_experiments.enforcement.quality_alerts import detail_of
 from catalog_experiments.guardrails import BoundEvidence, VariantVerdict, Verdict
@@ -25,10 +25,13 @@ HOLD_SENTENCES = {
     "aggregation_stale": "the aggregated numbers are older than allowed",
     "join_rate_halved": "fewer than half as many orders as should find the visitor who placed them",
     "reading_stale": "the newest facts cannot be read: something has been writing for more than a minute",
+    "canary_red": "the A/A canary is red: the measuring itself may be wrong",
     "heavy_revision": "more than 5 % of the counted orders were revised since the last evaluation",
 }
-UNTOLD = frozenset({READING_STALE})
-"""Holds that last as long as one long write: the card shows them, nobody is woken for them."""
+UNTOLD = frozenset({READING_STALE, CANARY_RED})
+"""Holds of which each card tells but no alert: one lasts as long as a long write, the other has an alert for all."""
+
+DROP_NAMES = {"conversion": "conversion", "take_rate": "the take rate", "revenue": "revenue per visitor"}
 
 NEXT_STEPS = {
     "pause": "Look at the evidence. If the variant is at fault, complete the experiment; if not, resume with a reason: "
@@ -59,13 +62,14 @@ def drafts_of(judgement: Judgement, *, record: GuardrailEvaluation | None, actio
     yield from _hold_drafts(judgement, record)
 
 
-def pause_reason(stopped: Sequence[VariantVerdict]) -> str:
+def pause_reason(judgement: Judgement, stopped: Sequence[VariantVerdict]) -> str:
     """Say in one line per variant why it was stopped, with its numbers."""
-    return "; ".join(f"{verdict.variant_key}: {sentence_of(verdict)}" for verdict in stopped)
+    metric = judgement.config.drop_metric
+    return "; ".join(f"{verdict.variant_key}: {sentence_of(verdict, metric)}" for verdict in stopped)
 
 
-def sentence_of(verdict: VariantVerdict) -> str:
-    """Say what a variant did against the bound that speaks loudest."""
+def sentence_of(verdict: VariantVerdict, drop_metric: str) -> str:
+    """Say what a variant did against the bound that speaks loudest; `drop_metric` as the guardrails name it."""
     evidence = _loudest(verdict)
     if evidence is None:
         return f"{verdict.verdict} ({', '.join(verdict.codes)})"
@@ -73,7 +77,7 @@ def sentence_of(verdict: VariantVerdict) -> str:
         share, planned = rate_text(evidence.estimate), rate_text(2 * evidence.threshold)
         return f"reaches {share} of visitors where {planned} were planned: it seems to fail before it is shown"
     if evidence.bound == "max_drop_vs_control":
-        return f"conversion is down by more than {rate_text(evidence.threshold)} against control"
+        return f"{DROP_NAMES[drop_metric]} is down by more than {rate_text(evidence.threshold)} against control"
     side = "above" if evidence.bound == "max_acceptance_rate" else "below"
     return (
         f"{verdict.accepted:,} of {verdict.sample:,} orders took the bundle ({rate_text(verdict.rate)}), "
@@ -94,7 +98,7 @@ def _pause_draft(
         severity="critical",
         key="pause",
         subject=f"{slug} was paused: {names} {'missed its guardrail by far' if is_outage else 'broke its guardrail'}",
-        summary=f"{pause_reason(stopped)}. The storefront serves control again.",
+        summary=f"{pause_reason(judgement, stopped)}. The storefront serves control again.",
         shown=stopped,
         next_step=NEXT_STEPS["pause"],
     )
@@ -111,7 +115,7 @@ def _shadow_draft(
         severity="warning",
         key="would-pause",
         subject=f"{slug} would have been paused",
-        summary=f"{pause_reason(stopped)}. Nothing was changed.",
+        summary=f"{pause_reason(judgement, stopped)}. Nothing was changed.",
         shown=stopped,
         next_step=NEXT_STEPS["would_pause"],
     )
@@ -129,7 +133,7 @@ def _control_drafts(judgement: Judgement, record: GuardrailEvaluation | None) ->
             severity="warning",
             key="bound-unfit",
             subject=f"{slug}: the control does not meet this bound either",
-            summary=f"{pause_reason(unfit)}; but the control misses the bound too. Nothing was paused.",
+            summary=f"{pause_reason(judgement, unfit)}; but the control misses the bound too. Nothing was paused.",
             shown=unfit,
             next_step=NEXT_STEPS["unfit"],
         )
@@ -141,7 +145,7 @@ def _control_drafts(judgement: Judgement, record: GuardrailEvaluation | None) ->
             severity="warning",
             key="control",
             subject=f"{slug}: the control itself misses the guardrail",
-            summary=f"{pause_reason(broken)}. The control is never paused.",
+            summary=f"{pause_reason(judgement, broken)}. The control is never paused.",
             shown=broken,
             next_step=NEXT_STEPS["control"],
         )

@@ -95,7 +95,7 @@ def act(judgement: Judgement, *, now: datetime, trigger: str) -> EvaluationOutco
 def is_quiet(judgement: Judgement) -> bool:
     """Say whether a judgement asks for nothing but its record: no pause, and nothing to tell anybody."""
     frame = judgement.frame
-    if moves_gaps(frame, judgement.inputs["holds"]) or any(True for _ in alarms_of(frame)):
+    if moves_gaps(frame, judgement.inputs) or any(True for _ in alarms_of(frame)):
         return False
     return _action(judgement, is_paused=False) == EvaluationAction.NONE
 
@@ -128,11 +128,11 @@ def _act_locked(judgement: Judgement, *, now: datetime, trigger: str) -> Evaluat
         return EvaluationOutcome(record, superseded=True)
     stopped = [verdict for verdict in judgement.verdicts if verdict.should_pause]
     if stopped:
-        _pause(experiment, stopped, now)
+        _pause(experiment, stopped, pause_reason(judgement, stopped), now)
     # The chain's head is locked last, so that nobody waits for it while it waits for others.
     action = _action(judgement, is_paused=bool(stopped))
     [record] = append_records([_draft(judgement, action, now, trigger)])
-    note_gaps(frame, judgement.inputs["holds"])
+    note_gaps(frame, judgement.inputs)
     drafts = (*drafts_of(judgement, record=record, action=action), *alarms_of(frame))
     alerts = sum(enqueue(draft, now=now) is not None for draft in drafts)
     return EvaluationOutcome(record, paused=bool(stopped), alerts=alerts)
@@ -162,13 +162,13 @@ def _is_still_current(seen: Experiment, locked: Experiment) -> bool:
     )
 
 
-def _pause(experiment: Experiment, stopped: Sequence[VariantVerdict], now: datetime) -> None:
+def _pause(experiment: Experiment, stopped: Sequence[VariantVerdict], reason: str, now: datetime) -> None:
     is_outage = any(verdict.verdict == Verdict.OUTAGE for verdict in stopped)
     lifecycle.pause(
         experiment.pk,
         actor=ACTOR,
         now=now,
-        reason=pause_reason(stopped),
+        reason=reason,
         cause=PauseCause.OUTAGE if is_outage else PauseCause.BREACHED,
         push_baseline=True,
     )

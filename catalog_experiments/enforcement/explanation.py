@@ -23,13 +23,17 @@ MOST_HOURS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class PathPoint:
-    """What one record said of a bound: log E (None for a drop), and the variant's counts then."""
+    """What one record said of a bound: log E (None for a drop), the variant's counts then, and the bound's limit.
+
+    That of a drop is the upper end of its one-sided sequence, which pauses below 0; None while too little is known.
+    """
 
     at: datetime
     log_e: float | None
     sample: int
     accepted: int
     verdict: str
+    limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def explain(record: GuardrailEvaluation) -> Explanation | None:
         evidence=evidence,
         control=next((verdict for verdict in verdicts if verdict.is_control), None),
         path=_path(record, stopped.variant_key, evidence.bound),
-        outlook=next_day(record.inputs),
+        outlook=next_day(record.inputs, rates_since=evidence.span.opened_at if evidence.span else None),
     )
 
 
@@ -92,6 +96,7 @@ def _path(record: GuardrailEvaluation, variant_key: str, bound: str) -> tuple[Pa
 def _point(at: datetime, verdicts: list[dict[str, Any]], variant_key: str, bound: str) -> PathPoint | None:
     for verdict in verdicts:
         if verdict["variant_key"] == variant_key:
-            log_e = next((one["log_e"] for one in verdict["evidence"] if one["bound"] == bound), None)
-            return PathPoint(at, log_e, verdict["sample"], verdict["accepted"], verdict["verdict"])
+            said = next((one for one in verdict["evidence"] if one["bound"] == bound), {"log_e": None, "limit": None})
+            counts = verdict["sample"], verdict["accepted"]
+            return PathPoint(at, said["log_e"], *counts, verdict["verdict"], said["limit"])
     return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import datetime
 
-from django.conf import settings
 from django.db import DatabaseError, transaction
 
 from catalog_experiments.models import Experiment
@@ -51,7 +50,6 @@ def _write(experiment: Experiment, metadata: dict[str, object]) -> None:
 
 
 def _draft(experiment: Experiment, error: Exception, streak: int, now: datetime) -> AlertDraft:
-    page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}"
     return AlertDraft(
         kind="guardrail_failing",
         severity="critical",
@@ -64,7 +62,7 @@ def _draft(experiment: Experiment, error: Exception, streak: int, now: datetime)
                 {"label": "Failures in a row", "value": str(streak)},
                 {"label": "Error", "value": f"{type(error).__name__}: {error}"[:500]},
             ],
-            "links": [{"label": "Open the experiment", "url": page}],
+            "links": [{"label": "Open the experiment", "url": experiment.page_url}],
             "next_step": "Correct the guardrail settings, or pause the experiment by hand meanwhile.",
             "data": {"experiment": experiment.slug, "streak": streak},
         },

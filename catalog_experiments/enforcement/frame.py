@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,9 +16,18 @@ from django.db.models import F, Q, Sum
 
 from catalog_experiments.analysis import latest_metrics
 from catalog_experiments.analysis.quality import TelemetryQuality, load_quality
+from catalog_experiments.enforcement.outcomes import Gross, load_outcomes
 from catalog_experiments.guardrails import HourTally
-from catalog_experiments.models import Experiment, GuardrailEvaluation, Moment, MomentMetric, Phase, VariantMetric
-from catalog_experiments.stats.blocks import BlockClock
+from catalog_experiments.hours import hour_of
+from catalog_experiments.models import (
+    CanaryAlarm,
+    Experiment,
+    GuardrailEvaluation,
+    Moment,
+    MomentMetric,
+    Phase,
+    VariantMetric,
+)
 from catalog_experiments.stats.moments import VariantMoments
 
 HOUR = timedelta(hours=1)
@@ -39,26 +48,6 @@ CROSS JOIN LATERAL (
         AND NOT (is_holdout OR is_merged OR is_fault) AND excluded_as IS NULL OFFSET 0
 ) AS exposure
 GROUP BY 1, 2, 3
-"""
-
-# As `merge_old_hours` does it: hours too old for an hour block count as days of the phase, so that a long phase costs
-# no more than a short one.
-SUM_OUTCOMES = """
-SELECT tally.phase_id, tally.variant_key,
-       date_part('epoch', CASE WHEN 24 * (age.day + 1) > wanted.first_kept THEN tally.outcome_hour_at
-            WHEN age.day = 0 THEN wanted.first_boundary_at - interval '1 hour'
-            ELSE wanted.first_boundary_at + (24 * age.day - 1) * interval '1 hour' END)::bigint AS seconds,
-       sum(tally.n)::bigint, sum(tally.accepted)::bigint, sum(tally.gross_n)::bigint, sum(tally.gross_accepted)::bigint
-FROM unnest(%s::uuid[], %s::uuid[], %s::timestamptz[], %s::int[])
-    AS wanted (phase_id, experiment_id, first_boundary_at, first_kept)
-JOIN catalog_bundle_experiment_guardrail_tallies AS tally
-  ON tally.experiment_id = wanted.experiment_id AND tally.phase_id = wanted.phase_id
-CROSS JOIN LATERAL (
-    SELECT GREATEST(
-        0, floor(date_part('epoch', tally.outcome_hour_at - wanted.first_boundary_at) / 3600)::int + 1) / 24 AS day
-) AS age
-GROUP BY 1, 2, 3
-ORDER BY 1, 2, 3
 """
 
 # How long ago the moments of a phase were counted, by the database's clock.
@@ -92,22 +81,23 @@ class Harm(NamedTuple):
 class EvaluationFrame:
     """One experiment with its open phase and all that was measured in it up to the watermark.
 
-    `tallies` holds net outcomes by variant key, per hour and for older ones per day of the phase, `gross` the outcomes
-    and acceptances before cancellations, `harm` what the metric of a drop came to within 24 hours (empty without such
+    `tallies` holds net outcomes by variant key, per hour and for older ones per day of the phase, `gross` what
+    they were before cancellations, `harm` what the metric of a drop came to within 24 hours (empty without such
     a bound), `exposures` first exposures by hour and variant key, `metrics` the newest metric row by variant key,
-    `quality` whether telemetry can be trusted now. `previous` is the phase's last record, None before the first. `age`
-    says how old the data is when it is judged.
+    `quality` whether telemetry can be trusted now, `is_canary_red` whether the measuring itself is in doubt.
+    `previous` is the phase's last record, None before the first. `age` says how old the data is when it is judged.
     """
 
     experiment: Experiment
     phase: Phase
     watermark_at: datetime
     tallies: Mapping[str, Sequence[HourTally]] = field(default_factory=dict)
-    gross: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    gross: Mapping[str, Gross] = field(default_factory=dict)
     harm: Mapping[str, Harm] = field(default_factory=dict)
     exposures: ExposureCounts = field(default_factory=dict)
     metrics: Mapping[str, VariantMetric] = field(default_factory=dict)
     quality: TelemetryQuality = field(default_factory=TelemetryQuality)
+    is_canary_red: bool = False
     previous: GuardrailEvaluation | None = None
     age: timedelta = timedelta(0)
 
@@ -129,13 +119,14 @@ def load_frames(
     """
     with _snapshot():
         phases = Phase.objects.in_bulk([own.current_phase_id for own in experiments if own.current_phase_id])
-        tallies, gross = _tallies(phases, watermark_at)
+        tallies, gross = load_outcomes([(phase, judged_at(phase, watermark_at)) for phase in phases.values()])
         harm = _harm(phases, watermark_at)
-        previous = newest_evaluations(phases)
+        previous = GuardrailEvaluation.objects.newest_of(phases)
         exposures = _exposures(phases, previous)
         metrics = _metrics(experiments)
         aggregated_at = {key: max(row.watermark_at for row in rows.values()) for key, rows in metrics.items()}
         quality = load_quality(phases.values(), watermark_at=watermark_at, aggregated_at=aggregated_at)
+        is_canary_red = CanaryAlarm.objects.standing().exists()
     return {
         experiment.pk: EvaluationFrame(
             experiment=experiment,
@@ -147,6 +138,7 @@ def load_frames(
             exposures=exposures[phase.pk],
             metrics=metrics[phase.pk],
             quality=quality.get(phase.pk, TelemetryQuality()),
+            is_canary_red=is_canary_red,
             previous=previous.get(phase.pk),
             age=(now or watermark_at) - watermark_at,
         )
@@ -155,20 +147,9 @@ def load_frames(
     }
 
 
-def newest_evaluations(phases: Iterable[uuid.UUID]) -> dict[uuid.UUID, GuardrailEvaluation]:
-    """Return each phase's newest record by phase id; phases without one are absent."""
-    rows = GuardrailEvaluation.objects.filter(phase__in=list(phases)).order_by("phase_id", "-sequence")
-    return {row.phase_id: row for row in rows.distinct("phase_id")}
-
-
 def judged_at(phase: Phase, watermark_at: datetime) -> datetime:
     """Return the hour of the watermark, or the phase's start in its first hour."""
     return max(hour_of(watermark_at), phase.opened_at)
-
-
-def hour_of(moment: datetime) -> datetime:
-    """Return the start of the hour."""
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 @contextmanager
@@ -181,29 +162,6 @@ def _snapshot() -> Iterator[None]:
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         yield
-
-
-def _tallies(
-    phases: Mapping[uuid.UUID, Phase], watermark_at: datetime
-) -> tuple[dict[uuid.UUID, dict[str, list[HourTally]]], dict[uuid.UUID, dict[str, tuple[int, int]]]]:
-    hours: dict[uuid.UUID, dict[str, list[HourTally]]] = defaultdict(lambda: defaultdict(list))
-    gross: dict[uuid.UUID, dict[str, tuple[int, int]]] = defaultdict(lambda: defaultdict(lambda: (0, 0)))
-    known = list(phases.values())
-    clocks = [BlockClock(phase.opened_at, judged_at(phase, watermark_at)) for phase in known]
-    kept = [_first_kept(phase, clock) for phase, clock in zip(known, clocks, strict=True)]
-    experiments = [phase.experiment_id for phase in known]
-    with connection.cursor() as cursor:
-        cursor.execute(SUM_OUTCOMES, [list(phases), experiments, [clock.first_boundary_at for clock in clocks], kept])
-        for phase_id, key, seconds, n, accepted, gross_n, gross_accepted in cursor.fetchall():
-            hours[phase_id][key].append(HourTally(_hour_at(seconds), n, accepted))
-            before_n, before_accepted = gross[phase_id][key]
-            gross[phase_id][key] = (before_n + gross_n, before_accepted + gross_accepted)
-    return hours, gross
-
-
-def _first_kept(phase: Phase, clock: BlockClock) -> int:
-    # The batches of the rule `persistent` are cut at hours, so all of them are needed.
-    return 0 if phase.bounds.get("pause_rule") == "persistent" else clock.first_kept_hour
 
 
 def _harm(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[uuid.UUID, dict[str, Harm]]:
@@ -279,11 +237,6 @@ def _recounted_from(phase: Phase, previous: GuardrailEvaluation | None) -> datet
     if previous is None:
         return phase.opened_at
     return hour_of(previous.watermark_at) - RECOUNTED
-
-
-@lru_cache(maxsize=4096)
-def _hour_at(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 @lru_cache(maxsize=4096)

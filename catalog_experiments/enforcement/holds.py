@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from catalog_experiments.analysis.sample_ratio import live_ratio, planned_shares
-from catalog_experiments.enforcement.frame import FRESH, HOUR, EvaluationFrame, hour_of
+from catalog_experiments.enforcement.frame import FRESH, HOUR, EvaluationFrame
+from catalog_experiments.hours import hour_of
 
 SAMPLE_RATIO = "sample_ratio_mismatch"
 MIXED_UNITS = "mixed_units"
@@ -16,6 +17,7 @@ TELEMETRY_SILENT = "telemetry_silent"
 AGGREGATION_STALE = "aggregation_stale"
 JOIN_RATE_HALVED = "join_rate_halved"
 READING_STALE = "reading_stale"
+CANARY_RED = "canary_red"
 
 LATCHED = frozenset({SAMPLE_RATIO, MIXED_UNITS, CLIENT_FAULTS})
 """Holds that stay until a person opens a new phase: a past imbalance stays in the data."""
@@ -51,6 +53,8 @@ def _causes(frame: EvaluationFrame) -> Iterator[str]:
         yield JOIN_RATE_HALVED
     if frame.age > FRESH:
         yield READING_STALE
+    if frame.is_canary_red:
+        yield CANARY_RED
 
 
 def _flagged(frame: EvaluationFrame, key: str) -> int:
@@ -62,13 +66,17 @@ def _is_ratio_off(frame: EvaluationFrame) -> bool:
     shares = {key: share for key, share in planned_shares(frame.phase.variants).items() if share > 0}
     if len(shares) < 2 or not frame.exposures:
         return False
-    return live_ratio(_daily_counts(frame, list(shares)), tuple(shares.values())).is_mismatch
+    return live_ratio(daily_counts(frame, list(shares)), tuple(shares.values())).is_mismatch
 
 
-def _daily_counts(frame: EvaluationFrame, keys: list[str]) -> list[tuple[int, ...]]:
+def daily_counts(frame: EvaluationFrame, keys: list[str]) -> list[tuple[int, ...]]:
+    """Return first exposures by day of the phase and variant; entry 0 is the time before day block 1 opened.
+
+    Day k opens at every 24th hour boundary, as the guardrails' own blocks do, so hours that a record merged stay in it.
+    """
     first_boundary, days = _first_boundary(frame.phase.opened_at), defaultdict[int, list[int]](lambda: [0] * len(keys))
     for hour_at, by_variant in frame.exposures.items():
-        counts = days[max(0, (hour_at - first_boundary) // DAY)]
+        counts = days[max(0, (hour_at + HOUR - first_boundary) // DAY)]
         for place, key in enumerate(keys):
             counts[place] += by_variant.get(key, 0)
     return [tuple(days[day]) for day in range(max(days) + 1)]

@@ -10,6 +10,7 @@ from catalog_experiments.analysis.sample_ratio import planned_shares
 from catalog_experiments.enforcement.canonical import digest_of, plain
 from catalog_experiments.enforcement.frame import EvaluationFrame, Harm
 from catalog_experiments.enforcement.holds import holds_of
+from catalog_experiments.enforcement.outcomes import Gross
 from catalog_experiments.guardrails import (
     BOUNDS,
     GuardrailConfig,
@@ -74,7 +75,7 @@ def judge_frame(frame: EvaluationFrame) -> Judgement:
     """
     config, holds = config_in_force(frame.experiment, frame.phase), holds_of(frame)
     phase_frame = _phase_frame(frame, config)
-    observations = [_observation(frame, snapshot) for snapshot in frame.phase.variants]
+    observations = observations_of(frame)
     # Revisions count since the last record. Judged again without news, the same ones are still the newest.
     known = _with_recorded_revisions(frame, observations)
     inputs = plain(record_inputs(phase_frame, known, holds=holds))
@@ -88,6 +89,11 @@ def judge_frame(frame: EvaluationFrame) -> Judgement:
         inputs_digest = digest_of(inputs)
     verdicts = judge(phase_frame, fresh, holds=holds)
     return Judgement(frame, config, inputs, inputs_digest, verdicts, is_unchanged=False)
+
+
+def observations_of(frame: EvaluationFrame) -> list[Observation]:
+    """Return what each variant has shown, in the phase's order; revisions are not counted here."""
+    return [_observation(frame, snapshot) for snapshot in frame.phase.variants]
 
 
 def _phase_frame(frame: EvaluationFrame, config: GuardrailConfig) -> PhaseFrame:
@@ -105,15 +111,16 @@ def _phase_frame(frame: EvaluationFrame, config: GuardrailConfig) -> PhaseFrame:
 
 def _observation(frame: EvaluationFrame, snapshot: Mapping[str, Any]) -> Observation:
     key, is_control = snapshot["key"], bool(snapshot["is_control"])
-    gross_n, gross_accepted = frame.gross.get(key, (0, 0))
+    gross = frame.gross.get(key, Gross())
     share, harm = planned_shares(frame.phase.variants)[key], frame.harm.get(key, Harm())
     return Observation(
         variant_key=key,
         is_control=is_control,
         has_bundle=snapshot["bundle_slug"] is not None,
         tallies=tuple(frame.tallies.get(key, ())),
-        gross_n=gross_n,
-        gross_accepted=gross_accepted,
+        gross_n=gross.n,
+        gross_accepted=gross.accepted,
+        revised_n=gross.revised,
         harm=harm.moments,
         harm_payers=harm.payers,
         exposures=_exposures(frame, key),
@@ -135,15 +142,13 @@ def _with_recorded_revisions(frame: EvaluationFrame, observations: list[Observat
 
 
 def _revised_count(frame: EvaluationFrame, observation: Observation) -> int:
-    """Count outcomes that left or changed since the previous record: by how much gross and net drifted apart."""
+    """Count how often a counted outcome changed or left since the previous record; late additions are none."""
     record = _recorded(frame).get(observation.variant_key)
     if record is None:
         return 0
-    before_n: int = record["gross_n"] - sum(n for _, n, _ in record["tallies"])
-    before_accepted: int = record["gross_accepted"] - sum(accepted for _, _, accepted in record["tallies"])
-    left = observation.gross_n - sum(own.n for own in observation.tallies)
-    left_accepted = observation.gross_accepted - sum(own.accepted for own in observation.tallies)
-    return max(0, left - before_n, abs(left_accepted - before_accepted))
+    # A record from before revisions were counted has none: nothing was marked as one until then.
+    before: int = record.get("revised_n", 0)
+    return max(0, observation.revised_n - before)
 
 
 def _recorded(frame: EvaluationFrame) -> dict[str, Mapping[str, Any]]:

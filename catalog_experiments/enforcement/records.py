@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from catalog_experiments.enforcement.canonical import canonical_json, digest, plain, text_of
 from catalog_experiments.guardrails import RULE_VERSION, UnknownRuleVersion, from_record, gravest, judge_record
@@ -23,6 +25,8 @@ from catalog_experiments.models import (
     PhaseOrigin,
 )
 from catalog_experiments.models.fields import time_ordered_id
+
+logger = logging.getLogger(__name__)
 
 HASHED_FIELDS = (
     "id",
@@ -82,7 +86,15 @@ def append_records(drafts: Sequence[RecordDraft]) -> list[GuardrailEvaluation]:
     if records:
         _insert(records)
         head.save(update_fields=["sequence", "record_hash"])
+        transaction.on_commit(partial(_log, records))
     return records
+
+
+def _log(records: Sequence[GuardrailEvaluation]) -> None:
+    for record in records:
+        told = (record.sequence, record.experiment.slug, record.verdict, record.action)
+        named = {name: _as_json(getattr(record, name)) for name in ("watermark_at", "phase_id", "record_hash")}
+        logger.info("evaluation %d of %s: %s, action %s", *told, extra=named)
 
 
 def _insert(records: Sequence[GuardrailEvaluation]) -> None:

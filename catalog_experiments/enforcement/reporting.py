@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from catalog_experiments.enforcement.frame import EvaluationFrame, load_frames
-from catalog_experiments.enforcement.judgement import judge_frame
+from catalog_experiments.enforcement.judgement import judge_frame, observations_of
 from catalog_experiments.guardrails import (
     BoundEvidence,
     GuardrailConfig,
@@ -17,9 +17,18 @@ from catalog_experiments.guardrails import (
     breaches,
     from_record,
     gravest,
+    judge,
     parse_config,
+    recorded_frame,
 )
-from catalog_experiments.models import EvaluationAction, Experiment, PauseCause, PhaseOrigin, VariantMetric
+from catalog_experiments.models import (
+    EvaluationAction,
+    Experiment,
+    GuardrailEvaluation,
+    PauseCause,
+    PhaseOrigin,
+    VariantMetric,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,9 @@ class EvaluationReport:
     """All variants, control first, with the gravest verdict.
 
     `is_latched` says that the verdicts are those which paused the experiment, as recorded; then
-    `would_no_longer_cross` tells whether the same guardrails, judged on the data as it is now, would let it run.
+    `would_no_longer_cross` tells whether the same guardrails, judged at the same moment on its orders as they are
+    counted now, would have let it run. `record` is the newest frozen record in force, None before the first: while
+    nothing is news, the verdicts are those in it.
     """
 
     experiment: str
@@ -54,6 +65,7 @@ class EvaluationReport:
     evaluated_at: datetime
     is_latched: bool = False
     would_no_longer_cross: bool = False
+    record: GuardrailEvaluation | None = None
 
 
 def report(experiment: Experiment, *, now: datetime) -> EvaluationReport:
@@ -68,16 +80,16 @@ def report(experiment: Experiment, *, now: datetime) -> EvaluationReport:
     frame = _frame_of(experiment, now)
     if frame is None:
         return _draft_report(experiment, now)
-    fresh = _fresh(frame)
-    latched = _latched(frame)
-    verdicts = latched or fresh
+    latching = _latching(frame)
+    verdicts = from_record(latching.verdicts) if latching else _fresh(frame)
     return EvaluationReport(
         experiment=experiment.slug,
         breaches=tuple(_variant_breach(frame, verdict) for verdict in verdicts),
         verdict=gravest(verdicts),
         evaluated_at=now,
-        is_latched=bool(latched),
-        would_no_longer_cross=bool(latched) and not any(verdict.would_pause for verdict in fresh),
+        is_latched=latching is not None,
+        would_no_longer_cross=latching is not None and not _still_crosses(experiment, latching),
+        record=frame.previous,
     )
 
 
@@ -147,12 +159,19 @@ def _literal_codes(frame: EvaluationFrame, row: VariantMetric | None) -> tuple[s
     return breaches(latest, config, frame.experiment.sample_size_guardrail)
 
 
-def _latched(frame: EvaluationFrame) -> tuple[VariantVerdict, ...]:
+def _latching(frame: EvaluationFrame) -> GuardrailEvaluation | None:
+    """Return the record that paused the experiment, while that pause stands."""
     experiment, record = frame.experiment, frame.previous
     is_stopped = not experiment.is_running and experiment.pause_cause in (PauseCause.BREACHED, PauseCause.OUTAGE)
-    if not is_stopped or record is None or record.action != EvaluationAction.PAUSED:
-        return ()
-    return from_record(record.verdicts)
+    return record if is_stopped and record is not None and record.action == EvaluationAction.PAUSED else None
+
+
+def _still_crosses(experiment: Experiment, record: GuardrailEvaluation) -> bool:
+    """Judge the record's moment once more, so that neither later orders, later hours nor holds count, but revisions."""
+    frame = load_frames([experiment], watermark_at=record.watermark_at)[experiment.pk]
+    then = {key: [own for own in hours if own.hour_at <= frame.judged_at] for key, hours in frame.tallies.items()}
+    verdicts = judge(recorded_frame(record.inputs), observations_of(replace(frame, tallies=then)))
+    return any(verdict.would_pause for verdict in verdicts)
 
 
 def _seeded(frame: EvaluationFrame) -> EvaluationFrame:

@@ -6,7 +6,6 @@ record can be judged again at any time with the same result.
 
 from catalog_experiments.guardrails.config import (
     BOUNDS,
-    FieldError,
     GuardrailConfig,
     GuardrailConfigError,
     dump_config,
@@ -23,6 +22,7 @@ from catalog_experiments.guardrails.records import (
     from_record,
     judge_record,
     record_inputs,
+    recorded_frame,
     to_record,
 )
 from catalog_experiments.guardrails.verdicts import VariantVerdict, Verdict, gravest, judge
@@ -31,7 +31,6 @@ __all__ = [
     "BOUNDS",
     "RULE_VERSION",
     "BoundEvidence",
-    "FieldError",
     "GuardrailConfig",
     "GuardrailConfigError",
     "HourTally",
@@ -51,6 +50,7 @@ __all__ = [
     "judge_record",
     "parse_config",
     "record_inputs",
+    "recorded_frame",
     "to_record",
     "unexplained",
 ]

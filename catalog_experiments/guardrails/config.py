@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from catalog_experiments.field_errors import FieldError
 
 PauseRule = Literal["evidence", "persistent"]
 Mode = Literal["enforce", "shadow"]
@@ -20,14 +22,6 @@ LARGEST_SAMPLE = 1_000_000
 LONGEST_REASON = 500
 _MOST_CONSECUTIVE = 100
 _FAR = 10**9
-
-
-class FieldError(NamedTuple):
-    """One refused field: its name, a stable code and a sentence that names the remedy."""
-
-    field: str
-    code: str
-    message: str
 
 
 class GuardrailConfigError(ValueError):

@@ -53,6 +53,7 @@ class Observation:
         tallies: net outcomes per UTC hour of `placed_at`; hours may be merged by `merge_old_hours`.
         gross_n: outcomes before cancellations; recorded, never judged.
         gross_accepted: acceptances before cancellations; recorded, never judged.
+        revised_n: how often a counted outcome changed or left since the phase began; recorded, never judged.
         revised_count: counted outcomes that changed or left since the last evaluation.
         harm: moments of the harm metric over mature units; None when not measured.
         harm_payers: paying units when harm is counted in money; None when the metric is 0 or 1 per unit.
@@ -66,6 +67,7 @@ class Observation:
     tallies: tuple[HourTally, ...]
     gross_n: int = 0
     gross_accepted: int = 0
+    revised_n: int = 0
     revised_count: int = 0
     harm: VariantMoments | None = None
     harm_payers: int | None = None

@@ -30,19 +30,21 @@ class Outlook:
     takers: float | None
 
 
-def next_day(inputs: Mapping[str, Any]) -> tuple[Outlook, ...]:
+def next_day(inputs: Mapping[str, Any], *, rates_since: datetime | None = None) -> tuple[Outlook, ...]:
     """Return the outlook of every variant, in the record's order; empty when no exposure was counted lately.
 
     Args:
         inputs: of a frozen record (see `record_inputs`).
+        rates_since: since when an offer is taken as it is now, such as the opening of the block that carries most of
+            the evidence; None takes the last `LOOKED_BACK`.
 
-    Source: ratio estimates from the last `LOOKED_BACK` of the record: visitors a day, orders per visitor of the
-    variant, and takers per order since the phase began.
+    Source: ratio estimates from the last `LOOKED_BACK` of the record: visitors a day, and orders per visitor of the
+    variant; takers per order as of `rates_since`.
     """
     now = datetime.fromisoformat(inputs["frame"]["now"])
     since = max(datetime.fromisoformat(inputs["frame"]["opened_at"]), now - LOOKED_BACK)
     days = max((now - since) / _DAY, HOUR / _DAY)
-    observed = [_Observed.of(each, since) for each in inputs["observations"]]
+    observed = [_Observed.of(each, since, rates_since or since) for each in inputs["observations"]]
     visitors = max((each.all_exposed for each in observed), default=0) / days
     return tuple(each.outlook(visitors) for each in observed) if visitors else ()
 
@@ -58,9 +60,10 @@ class _Observed:
     rate: float | None
 
     @classmethod
-    def of(cls, observation: Mapping[str, Any], since: datetime) -> _Observed:
+    def of(cls, observation: Mapping[str, Any], since: datetime, rates_since: datetime) -> _Observed:
         tallies, exposures = (_lately(observation[name], since) for name in ("tallies", "exposures"))
-        n, accepted = (sum(row[place] for row in observation["tallies"]) for place in (1, 2))
+        recent = _lately(observation["tallies"], rates_since)
+        n, accepted = sum(hour.n for hour in recent), sum(hour.accepted for hour in recent)
         return cls(
             variant_key=observation["variant_key"],
             is_control=observation["is_control"],

@@ -56,9 +56,20 @@ def judge_record(inputs: Mapping[str, Any]) -> list[Json]:
     """
     if inputs["rule_version"] != RULE_VERSION:
         raise UnknownRuleVersion(f"This code judges {RULE_VERSION}, not {inputs['rule_version']}.")
-    frame = _frame_from_json(inputs["frame"])
+    frame = recorded_frame(inputs)
     observations = [_observation_from_json(each) for each in inputs["observations"]]
     return to_record(judge(frame, observations, holds=inputs["holds"]))
+
+
+def recorded_frame(inputs: Mapping[str, Any]) -> PhaseFrame:
+    """Return the phase, the moment and the thresholds of recorded inputs.
+
+    Raises:
+        KeyError: the record is not one of `record_inputs`.
+    """
+    plain: Mapping[str, Any] = inputs["frame"]
+    times = {name: datetime.fromisoformat(plain[name]) for name in ("opened_at", "now")}
+    return PhaseFrame(**{**plain, **times, "config": GuardrailConfig(**plain["config"])})
 
 
 def to_record(verdicts: Iterable[VariantVerdict]) -> list[Json]:
@@ -100,11 +111,6 @@ def _observation_to_json(frame: PhaseFrame, observation: Observation) -> Json:
 
 
 _NESTED = frozenset({"tallies", "exposures", "harm"})
-
-
-def _frame_from_json(plain: Mapping[str, Any]) -> PhaseFrame:
-    times = {name: datetime.fromisoformat(plain[name]) for name in ("opened_at", "now")}
-    return PhaseFrame(**{**plain, **times, "config": GuardrailConfig(**plain["config"])})
 
 
 def _observation_from_json(plain: Mapping[str, Any]) -> Observation:

@@ -20,7 +20,8 @@ HEAVY_REVISION = "heavy_revision"
 SETTLING = timedelta(days=7)
 """How long absolute bounds wait when the control makes no offer."""
 
-_REVISED_ONE_IN = 20
+REVISED_ONE_IN = 20
+"""One counted outcome of so many may be revised between two evaluations; more of them are a hold."""
 
 
 class Verdict(StrEnum):
@@ -175,4 +176,4 @@ def _ignores_control(scene: Scene, evidence: BoundEvidence) -> bool:
 
 
 def _is_heavily_revised(observation: Observation) -> bool:
-    return observation.revised_count * _REVISED_ONE_IN > sum(tally.n for tally in observation.tallies)
+    return observation.revised_count * REVISED_ONE_IN > sum(tally.n for tally in observation.tallies)

@@ -21,7 +21,13 @@ from catalog_experiments.drafting.specification import (
 )
 from catalog_experiments.locking import lock_group, locked_bundles
 from catalog_experiments.models import Experiment, Exposure, Phase, PhaseOrigin
-from catalog_experiments.phases import open_phase, reasons_for_new_phase, record_unserved_to, refresh_rules
+from catalog_experiments.phases import (
+    open_phase,
+    reasons_for_new_phase,
+    record_unserved_from,
+    record_unserved_to,
+    refresh_rules,
+)
 from catalog_experiments.preflight import Check, failures, run_preflight, warnings
 from catalog_experiments.publication import lock_document, overrides, promise, publish_document, slots
 
@@ -94,10 +100,8 @@ def settle_phase(experiment: Experiment, reasons: tuple[str, ...], *, why: str, 
         origin = experiment.current_phase.origin if experiment.current_phase else PhaseOrigin.PUBLISHED
         text = ": ".join(part for part in (", ".join(reasons), why) if part)
         return open_phase(experiment, reason=text, now=now, origin=origin)
-    phase = experiment.current_phase
-    record_unserved_to(phase, now)
-    refresh_rules(experiment, phase)
-    return phase
+    refresh_rules(experiment, experiment.current_phase)
+    return experiment.current_phase
 
 
 def take_slot(experiment: Experiment, *, now: datetime) -> bool:
@@ -126,8 +130,17 @@ def finish(
     now: datetime,
 ) -> None:
     """Serve what an experiment has become, and note it together with the document's version: the end of every verb."""
+    _note_gap(experiment, now=now)
     served = {**after, "document_version": serve(experiment, now=now)}
     record_event(experiment, actor=actor, action=action, reason=reason, before=before, after=served, now=now)
+
+
+def _note_gap(experiment: Experiment, *, now: datetime) -> None:
+    # Paused, or waiting for the slot of its page: either way nobody meets a variant, and no time of it is measured.
+    phase, is_served = current_phase(experiment), experiment.is_running and not slots.waits(experiment)
+    if phase.closed_at is None:
+        note = record_unserved_to if is_served else record_unserved_from
+        note(phase, now)
 
 
 def leave_page(experiment: Experiment, *, now: datetime, push_baseline: bool = False) -> tuple[str, ...]:

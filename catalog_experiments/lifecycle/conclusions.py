@@ -11,8 +11,8 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from catalog_experiments.analysis import analyze
-from catalog_experiments.drafting.validation import InvalidExperiment, choice_errors, text_errors
-from catalog_experiments.guardrails import FieldError
+from catalog_experiments.drafting.validation import InvalidExperiment, text_errors
+from catalog_experiments.field_errors import FieldError, choice_errors
 from catalog_experiments.models import Conclusion, Experiment, Variant
 
 LONGEST_LEARNINGS = 20_000

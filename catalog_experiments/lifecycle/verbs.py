@@ -29,7 +29,7 @@ from catalog_experiments.lifecycle.coverage import RAMP_COLUMNS, begin_ramp, res
 from catalog_experiments.lifecycle.renewal import release_slots_after_commit, republish
 from catalog_experiments.locking import locked_experiment, save_change
 from catalog_experiments.models import Experiment, ExperimentStatus, PauseCause, PhaseOrigin
-from catalog_experiments.phases import close_phase, open_phase, record_unserved_from
+from catalog_experiments.phases import close_phase, open_phase
 from catalog_experiments.publication import overrides
 from catalog_experiments.transitions import require_legal
 
@@ -111,7 +111,6 @@ def pause(
         experiment = locked_experiment(experiment_id, expected_version)
         require_legal(experiment.status, "pause")
         before = {"status": experiment.status}
-        record_unserved_from(current_phase(experiment), now)
         rolled_back = leave_page(experiment, now=now, push_baseline=push_baseline)
         experiment.status = ExperimentStatus.PAUSED
         experiment.paused_at, experiment.pause_cause, experiment.pause_reason = now, cause, reason
@@ -139,7 +138,7 @@ def resume(
         experiment = locked_experiment(experiment_id, expected_version)
         require_legal(experiment.status, "resume")
         if experiment.pause_cause in LATCHED and not reason.strip():
-            raise ReasonRequired(f"It was paused by {experiment.pause_cause}: say why it may run again.")
+            raise ReasonRequired("A guardrail paused it: say why it may run again.")
         require_preflight(experiment, now=now)
         _activate(experiment, actor=actor, now=now, reason=reason, verb="resume")
     return experiment

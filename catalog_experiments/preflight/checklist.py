@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from catalog_experiments.models import Experiment
+from catalog_experiments.preflight.canary import check_canary
 from catalog_experiments.preflight.launch import Check, Launch, read_launch
 from catalog_experiments.preflight.persistence import check_pause_rule
 from catalog_experiments.preflight.readiness import (
@@ -34,6 +35,7 @@ CHECKS: tuple[Callable[[Launch], Check], ...] = (
     check_weights,
     check_bundles,
     check_payloads,
+    check_canary,
     check_guardrails,
     check_pause_rule,
     check_targeting,

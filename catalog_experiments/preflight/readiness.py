@@ -96,7 +96,10 @@ def _unfit_bounds(launch: Launch, row: BundleAcceptanceMetric) -> Iterator[str]:
     config, rate = launch.spec.guardrail_config, float(row.acceptance_rate)
     seen = f"the control's own {rate:.2%} of the last {row.lookback_days} days"
     lowest, highest = config.get("min_acceptance_rate"), config.get("max_acceptance_rate")
-    if isinstance(lowest, float | int) and rate < lowest:
+    if isinstance(lowest, float | int) and rate < lowest and not row.acceptance_count:
+        days = row.lookback_days
+        yield f"Nobody took the control's bundle in the last {days} days; was it offered? No bound fits it yet."
+    elif isinstance(lowest, float | int) and rate < lowest:
         yield f"min_acceptance_rate ({lowest:.2%}) lies above {seen}; lower it."
     if isinstance(highest, float | int) and rate > highest:
         yield f"max_acceptance_rate ({highest:.2%}) lies below {seen}; raise it."

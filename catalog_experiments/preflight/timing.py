@@ -29,7 +29,8 @@ def check_schedule(launch: Launch) -> Check:
 def check_timetable(launch: Launch) -> Check:
     """Somebody who looks at the clock, where the clock is to do anything."""
     spec = launch.spec
-    if not (spec.scheduled_start_at or spec.scheduled_end_at or spec.ramp_plan or spec.stop_at_planned_sample):
+    planned = (spec.scheduled_start_at, spec.scheduled_end_at, spec.ramp_plan, spec.stop_at_planned_sample)
+    if not (any(planned) or spec.is_canary):
         return launch.passed("timetable", "Nothing is left to the clock.")
     runs = JobRun.objects.filter(job=TIMETABLE_JOB, outcome=JobOutcome.DONE, started_at__gte=launch.now - WATCHED)
     faults = [] if runs.exists() else ["The timetable job has not run for an hour: no start, end or step would come."]

@@ -69,22 +69,15 @@ def telemetry_badges(*, limit: int = 100) -> tuple[ExperimentBadge, ...]:
         .order_by("-created_at")[:limit]
     )
     metrics = {metric.variant_id: metric for metric in _latest_metrics(experiments)}
-    evaluations = {evaluation.experiment_id: evaluation for evaluation in _latest_evaluations(experiments)}
-    return tuple(_badge(experiment, metrics, evaluations.get(experiment.pk)) for experiment in experiments)
+    evaluations = GuardrailEvaluation.objects.only("phase", "verdict", "verdicts").newest_of(
+        experiment.current_phase_id for experiment in experiments
+    )
+    return tuple(_badge(own, metrics, evaluations.get(own.current_phase_id)) for own in experiments)
 
 
 def _latest_metrics(experiments: Sequence[Experiment]) -> Iterable[VariantMetric]:
     current = VariantMetric.objects.filter(experiment__in=experiments, phase=F("experiment__current_phase"))
     return current.order_by("variant_id", "-window_start", "-computed_at").distinct("variant_id")
-
-
-def _latest_evaluations(experiments: Sequence[Experiment]) -> Iterable[GuardrailEvaluation]:
-    current = GuardrailEvaluation.objects.filter(experiment__in=experiments, phase=F("experiment__current_phase"))
-    return (
-        current.order_by("experiment_id", "-sequence")
-        .distinct("experiment_id")
-        .only("experiment", "verdict", "verdicts")
-    )
 
 
 def _badge(

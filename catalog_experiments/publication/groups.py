@@ -13,8 +13,8 @@ from django.db import transaction
 
 from catalog_experiments.assignment import BUCKETS
 from catalog_experiments.audit import record_exclusion_event
-from catalog_experiments.drafting.validation import InvalidFields, slug_errors, text_errors, whole_number_errors
-from catalog_experiments.guardrails import FieldError
+from catalog_experiments.drafting.validation import slug_errors, text_errors
+from catalog_experiments.field_errors import FieldError, InvalidFields, whole_number_errors
 from catalog_experiments.models import ExclusionGroup, Holdout
 from catalog_experiments.publication.document import lock_document, publish_document
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from itertools import pairwise
 
 from catalog_experiments.assignment import BUCKETS, AllocationError, allowed_coverage
-from catalog_experiments.guardrails import FieldError
+from catalog_experiments.field_errors import FieldError, InvalidFields, whole_number_errors
 
 MOST_STEPS = 20
 LONGEST_HOURS = 24 * 90
@@ -64,13 +64,8 @@ _REACTIONS = ("on_guardrail", "on_sample_ratio", "on_hold")
 _NAMES = tuple(each.name for each in fields(RampStep))
 
 
-class RampPlanError(ValueError):
+class RampPlanError(InvalidFields):
     """The plan is refused; `errors` holds one entry per fault, its field as `[step].name` with steps from 0."""
-
-    def __init__(self, errors: Iterable[FieldError]) -> None:
-        """Keep the single faults and join their sentences."""
-        self.errors = tuple(errors)
-        super().__init__(" ".join(f"{error.field}: {error.message}" for error in self.errors))
 
 
 def parse_plan(value: object, weights: Sequence[int] | None = None) -> RampPlan:
@@ -142,17 +137,10 @@ def _value_errors(here: str, raw: Mapping[str, object]) -> Iterator[FieldError]:
         yield FieldError(f"{here}.coverage", "required", "Each step needs a coverage, in basis points.")
     for name, (lowest, highest) in _RANGES.items():
         if name in raw:
-            yield from _number_errors(f"{here}.{name}", raw[name], lowest, highest)
+            yield from whole_number_errors(f"{here}.{name}", raw[name], lowest, highest)
     for name in _REACTIONS:
         if raw.get(name, Reaction.HOLD) not in list(Reaction):
             yield FieldError(f"{here}.{name}", "choice", f"Use one of: {', '.join(Reaction)}.")
-
-
-def _number_errors(field: str, value: object, lowest: int, highest: int) -> Iterator[FieldError]:
-    if isinstance(value, bool) or not isinstance(value, int):
-        yield FieldError(field, "type", "Use a whole number, without quotes.")
-    elif not lowest <= value <= highest:
-        yield FieldError(field, "range", f"Use a whole number from {lowest} to {highest}.")
 
 
 def _order_errors(plan: RampPlan) -> Iterator[FieldError]:

@@ -11,7 +11,7 @@ from django.db import connection
 
 from catalog_experiments.aggregation import refresh_tallies
 from catalog_experiments.enforcement.alerts import HOLD_SENTENCES
-from catalog_experiments.enforcement.frame import load_frames
+from catalog_experiments.enforcement.frame import FRESH, load_frames
 from catalog_experiments.enforcement.holds import SAMPLE_RATIO
 from catalog_experiments.enforcement.judgement import judge_frame
 from catalog_experiments.guardrails import VariantVerdict, Verdict
@@ -84,14 +84,18 @@ def standing_of(
     )
 
 
-def judged_standing(experiment: Experiment, *, now: datetime) -> RampStanding:
+def judged_standing(experiment: Experiment, *, now: datetime) -> RampStanding | None:
     """Return where a climbing ramp stands, judged on fresh numbers; nothing is recorded and nobody is paused.
+
+    None while the newest facts cannot be read: older ones decide nothing.
 
     Raises:
         GuardrailConfigError: the stored guardrails are not valid.
     """
     watermark_at = refresh_tallies([experiment.pk], now=now)
-    frame = load_frames([experiment], watermark_at=watermark_at)[experiment.pk]
+    if now - watermark_at > FRESH:
+        return None
+    frame = load_frames([experiment], watermark_at=watermark_at, now=now)[experiment.pk]
     samples = samples_since_step([experiment]).get(experiment.pk, {})
     return standing_of(experiment, judge_frame(frame).verdicts, samples, now=now)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
 from catalog_experiments.audit import record_event
@@ -49,9 +48,9 @@ def step(experiment_id: UUID, *, now: datetime) -> Move:
     experiment = Experiment.objects.select_related("current_phase").get(pk=experiment_id)
     if not is_climbing(experiment):
         return Move.WAIT
-    plan = parse_plan(experiment.ramp_plan)
-    decision = decide(plan, judged_standing(experiment, now=now))
-    if decision.move == Move.WAIT:
+    plan, standing = parse_plan(experiment.ramp_plan), judged_standing(experiment, now=now)
+    decision = decide(plan, standing) if standing else None
+    if decision is None or decision.move == Move.WAIT:
         return Move.WAIT
     try:
         with transaction.atomic():
@@ -168,13 +167,12 @@ def _roll_back(experiment: Experiment, plan: RampPlan, told: str, now: datetime)
         )
     else:
         save_change(experiment, *RAMP_COLUMNS)
-        pause(experiment.pk, actor=ACTOR, now=now, reason=reason, cause=PauseCause.SCHEDULE)
+        pause(experiment.pk, actor=ACTOR, now=now, reason=reason, cause=PauseCause.SCHEDULE, push_baseline=True)
         experiment.refresh_from_db()
     enqueue(_roll_back_draft(experiment, reason, now), now=now)
 
 
 def _roll_back_draft(experiment: Experiment, reason: str, now: datetime) -> AlertDraft:
-    page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}"
     served = f"It serves {experiment.coverage / 100:g} % of visitors" if experiment.is_running else "It is paused"
     return AlertDraft(
         kind="ramp_rolled_back",
@@ -188,7 +186,7 @@ def _roll_back_draft(experiment: Experiment, reason: str, now: datetime) -> Aler
                 {"label": "Step", "value": f"{experiment.ramp_step} of {len(experiment.ramp_plan)}"},
                 {"label": "Owner", "value": str(experiment.owner or "nobody")},
             ],
-            "links": [{"label": "Open the experiment", "url": page}],
+            "links": [{"label": "Open the experiment", "url": experiment.page_url}],
             "next_step": "Find the cause, then advance the ramp by hand or complete the experiment.",
             "data": {"experiment": experiment.slug, "ramp_step": experiment.ramp_step},
         },

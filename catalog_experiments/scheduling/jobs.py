@@ -11,6 +11,7 @@ BACKFILL = "catalog_experiments.tasks.run_backfill"
 TIMETABLE = "catalog_experiments.tasks.run_timetable"
 VERIFICATION = "catalog_experiments.tasks.run_verification"
 RETENTION = "catalog_experiments.tasks.run_retention"
+CALIBRATION = "catalog_experiments.tasks.run_calibration"
 SWEEP = "catalog_experiments.tasks.sweep_owed_slots"
 ALERTS = "notifications.tasks.deliver_due_alerts"
 SHOP_ORDERS = "storefront.tasks.report_due_orders"
@@ -43,6 +44,7 @@ JOBS: Mapping[str, KnownJob] = {
     TIMETABLE: KnownJob("experiment-timetable", "* * * * *"),
     VERIFICATION: KnownJob("aggregate-verification", "0 3 * * *", "BUNDLE_ACCEPTANCE_AGGREGATION_ENABLED"),
     RETENTION: KnownJob("telemetry-retention", "0 4 * * *"),
+    CALIBRATION: KnownJob("canary-calibration", "0 5 * * 1"),
     SWEEP: KnownJob("owed-slot-sweep", "*/5 * * * *"),
     ALERTS: KnownJob("alert-sweep", "* * * * *"),
     SHOP_ORDERS: KnownJob("shop-order-report", "* * * * *"),

@@ -25,7 +25,6 @@ MOST_DEATHS = 5
 
 RETRY_AT = "next_attempt_at"
 LONGEST_ERROR = 2_000
-OPEN_OUTCOMES = (JobOutcome.RUNNING, JobOutcome.FAILED)
 
 
 @dataclass(frozen=True, slots=True)

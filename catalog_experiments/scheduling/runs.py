@@ -14,9 +14,10 @@ from typing import Any
 from django.conf import settings
 
 from catalog_experiments.aggregation import BundleAcceptanceAggregator, Guard, backfill
+from catalog_experiments.canary import CanaryRound, calibrate, watch_canaries
 from catalog_experiments.enforcement import TickResult, evaluate_due
 from catalog_experiments.lifecycle import release_slots
-from catalog_experiments.models import JobOutcome, JobRun
+from catalog_experiments.models import CalibrationRun, JobOutcome, JobRun
 from catalog_experiments.publication import prune_documents
 from catalog_experiments.retention import RetentionRules, retire
 from catalog_experiments.scheduling.beat_rows import ScheduledJob, scheduled_jobs
@@ -24,6 +25,7 @@ from catalog_experiments.scheduling.cron import Cron
 from catalog_experiments.scheduling.jobs import (
     AGGREGATION,
     BACKFILL,
+    CALIBRATION,
     GUARDRAILS,
     JOBS,
     RETENTION,
@@ -101,11 +103,11 @@ def run_job(spec: JobSpec, *, slot_at: datetime, trigger: str, now: datetime, wo
         slot_at: the slot to work.
         trigger: who woke it, such as `schedule`, `sweep` or `manual`.
         now: aware, UTC.
-        work: what to do; None takes the job's own.
+        work: what to do; None takes the job's own. Given a `guard` like that one, when the job is one of `GUARDED`.
     """
     try:
         with lease(f"job:{spec.id}") as taken:
-            return _run_leased(spec, slot_at, trigger, now, work or _own_work(spec, taken))
+            return _run_leased(spec, slot_at, trigger, now, _guarded(work or WORKERS[spec.task], spec, taken))
     except LeaseHeld:
         return JobResult(spec.id, JobOutcome.SKIPPED, "already running")
 
@@ -136,9 +138,8 @@ def is_switched_on(task: str) -> bool:
     return bool(getattr(settings, switch)) if switch else True
 
 
-def _own_work(spec: JobSpec, taken: Lease) -> Worker:
-    own = WORKERS[spec.task]
-    return partial(own, guard=taken.guard) if spec.task in GUARDED else own
+def _guarded(work: Worker, spec: JobSpec, taken: Lease) -> Worker:
+    return partial(work, guard=taken.guard) if spec.task in GUARDED else work
 
 
 def _run_leased(spec: JobSpec, slot_at: datetime, trigger: str, now: datetime, work: Worker) -> JobResult:
@@ -213,9 +214,19 @@ def _aggregate(*, now: datetime, lookback_days: int = 30, guard: Guard = nullcon
 
 
 def _evaluate(*, now: datetime) -> Work:
-    work = Work(counts_of(evaluate_due(now=now)))
+    canaries = _watch_canaries(now)  # first, so that what they find holds from this round on
+    work = Work(counts_of(evaluate_due(now=now)) | canaries)
     release_slots(now=now)  # again: a process may have died between a transition's commit and its release
     return work
+
+
+def _watch_canaries(now: datetime) -> dict[str, Any]:
+    try:
+        found = watch_canaries(now=now)
+    except Exception as error:  # the guardrails must be looked at all the same
+        logger.exception("the canaries could not be looked at")
+        return {"canary_error": f"{type(error).__name__}: {error}"}
+    return {} if found == CanaryRound() else {"canary_alarms": found.raised, "canary_alarms_ended": found.ended}
 
 
 def counts_of(tick: TickResult) -> dict[str, Any]:
@@ -240,6 +251,16 @@ def _retire(*, now: datetime) -> Work:
     return Work(retire(rules=RetentionRules.in_force(), now=now).counts())
 
 
+def _calibrate(*, now: datetime) -> Work:
+    return Work(calibration_counts(calibrate(now=now)))
+
+
+def calibration_counts(run: CalibrationRun) -> dict[str, Any]:
+    """Return a calibration as the ledger keeps it; `rejections` is null where too few units gave no verdict."""
+    counted = {"units": run.unit_count, "buyers": run.buyer_count, "splits": run.split_count}
+    return {**counted, "rejections": run.rejection_count, "is_red": run.is_red}
+
+
 WORKERS: Mapping[str, Worker] = {
     AGGREGATION: _aggregate,
     GUARDRAILS: _evaluate,
@@ -247,6 +268,7 @@ WORKERS: Mapping[str, Worker] = {
     RETENTION: _retire,
     TIMETABLE: _act_due,
     VERIFICATION: verify_aggregates,
+    CALIBRATION: _calibrate,
 }
 """What each job with slots does. The other jobs keep no slots: the sweep works these, the outbox has its own ledger."""
 

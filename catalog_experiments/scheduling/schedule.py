@@ -98,7 +98,3 @@ class Schedule:
 
     path: Path
     jobs: tuple[JobSpec, ...]
-
-    def job_of(self, task: str) -> JobSpec | None:
-        """Return the job that runs a task; None when the file has none."""
-        return next((job for job in self.jobs if job.task == task), None)

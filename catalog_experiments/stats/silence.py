@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import NamedTuple
 
+from catalog_experiments.hours import hour_of
+
 HOUR = timedelta(hours=1)
 HOURS_OF_WEEK = 168
 
@@ -51,16 +53,6 @@ def _least_of_neighbors(means: tuple[float, ...]) -> tuple[float, ...]:
     after = (*means[1:], means[0])
     before = (means[-1], *means[:-1])
     return tuple(map(min, before, means, after))
-
-
-def hour_of(moment: datetime) -> datetime:
-    """Return the start of the hour.
-
-    >>> from datetime import UTC
-    >>> hour_of(datetime(2026, 3, 2, 12, 40, 7, tzinfo=UTC)).isoformat()
-    '2026-03-02T12:00:00+00:00'
-    """
-    return moment.replace(minute=0, second=0, microsecond=0)
 
 
 def hour_of_week(moment: datetime) -> int:

@@ -49,6 +49,30 @@ def chi_square(counts: Sequence[int], weights: Sequence[float]) -> ChiSquare | N
     return ChiSquare(statistic, chi2_sf(statistic, len(kept) - 1))
 
 
+def same_shares(one: Sequence[int], other: Sequence[int]) -> ChiSquare | None:
+    """Return the chi-square test of whether two groups of units fall into the variants alike, whatever the shares are.
+
+    None where a group is empty, or fewer than two variants have any unit.
+
+    Args:
+        one: units per variant of the first group.
+        other: those of the second, in the same order.
+
+    Assumes: looked at once.
+    Source: Pearson (1900), test of homogeneity.
+
+    >>> result = same_shares([20, 30], [400, 200])
+    >>> round(result.statistic, 3), round(result.p_value, 5)
+    (14.355, 0.00015)
+    """
+    pooled = [left + right for left, right in zip(one, other, strict=True)]
+    results = [chi_square(group, pooled) for group in (one, other)]
+    statistic = math.fsum(result.statistic for result in results if result is not None)
+    if None in results:
+        return None
+    return ChiSquare(statistic, chi2_sf(statistic, sum(count > 0 for count in pooled) - 1))
+
+
 def log_multinomial_e(
     counts: Sequence[int], weights: Sequence[float], *, dirichlet_weight: float = _DIRICHLET_WEIGHT
 ) -> float:

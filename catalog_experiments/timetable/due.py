@@ -14,6 +14,7 @@ from psycopg.errors import LockNotAvailable
 
 from catalog_experiments import ramping
 from catalog_experiments.models import Experiment, PhaseOrigin, RampState
+from catalog_experiments.timetable.canaries import due_canaries, renew_canary
 from catalog_experiments.timetable.moments import due_ends, due_starts, end_due, start_due
 from catalog_experiments.timetable.samples import due_samples, tell_sample
 
@@ -76,6 +77,7 @@ ROUND: tuple[tuple[Callable[[datetime], list[UUID]], Act], ...] = (
     (due_starts, start_due),
     (due_samples, tell_sample),
     (due_ramps, step_ramp),
+    (due_canaries, renew_canary),
 )
 
 

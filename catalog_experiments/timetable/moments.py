@@ -129,12 +129,7 @@ def _refusal_draft(experiment: Experiment, why: str, now: datetime) -> AlertDraf
                 {"label": "Scheduled for", "value": both_clocks(planned or now, _zone())},
                 {"label": "Owner", "value": str(experiment.owner or "nobody")},
             ],
-            "links": [
-                {
-                    "label": "Open the experiment",
-                    "url": f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}",
-                }
-            ],
+            "links": [{"label": "Open the experiment", "url": experiment.page_url}],
             "next_step": steps[1],
             "data": {"experiment": experiment.slug, "scheduled_at": (planned or now).isoformat()},
         },

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 
 from catalog_experiments.analysis.telemetry import PhaseTelemetry, load_telemetry
@@ -81,7 +80,6 @@ def _note(experiment: Experiment, phase: Phase, telemetry: PhaseTelemetry, now: 
 
 
 def _draft(experiment: Experiment, phase: Phase, counts: dict[str, int], now: datetime) -> AlertDraft:
-    page = f"{settings.API_BASE_URL}/admin/merchandising/bundles/{experiment.slug}"
     stops = experiment.stop_at_planned_sample
     return AlertDraft(
         kind="planned_sample_reached",
@@ -92,7 +90,7 @@ def _draft(experiment: Experiment, phase: Phase, counts: dict[str, int], now: da
         occurred_at=now,
         facts={
             "lines": [{"label": f"{key}: complete visitors", "value": f"{count:,}"} for key, count in counts.items()],
-            "links": [{"label": "Read the result", "url": page}],
+            "links": [{"label": "Read the result", "url": experiment.page_url}],
             "next_step": "State the conclusion." if stops else "Read the result and complete the experiment.",
             "data": {"experiment": experiment.slug, "phase": phase.number, "complete_units": counts},
         },

@@ -37,6 +37,11 @@ def variants_of(experiment: Experiment, **test_changes: Any) -> tuple[VariantSpe
     return control, VariantSpec(**(fields | test_changes))
 
 
+def stored(experiment: Experiment) -> Experiment:
+    """Return the experiment as it stands in the table now, with its phase."""
+    return Experiment.objects.select_related("current_phase").get(pk=experiment.pk)
+
+
 def entry_of(slug: str) -> dict[str, Any]:
     document = publication.load_document()
     assert document is not None

@@ -47,6 +47,11 @@ def test_checks__production_settings__clean() -> None:
         ({"ALERT_WEBHOOK_URL": "https://[broken", "ALERT_WEBHOOK_SECRET": "whsec_x"}, "smplat.E008"),
         ({"ALERT_WEBHOOK_URL": "https://hooks.example/x", "ALERT_WEBHOOK_SECRET": ""}, "smplat.E009"),
         ({"BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS": ["a@shop.example"], "SMTP_HOST": ""}, "smplat.W002"),
+        ({"BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS": ["mara"], "SMTP_HOST": "mail.example"}, "smplat.W003"),
+        (
+            {"BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_WEBHOOK_URL": "notaurl", "ALERT_ALLOW_PRIVATE_TARGETS": True},
+            "smplat.E008",
+        ),
     ],
 )
 def test_checks__contradiction__found(overrides: dict[str, Any], found: str) -> None:

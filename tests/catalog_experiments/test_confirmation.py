@@ -14,7 +14,8 @@ from pytest_django.live_server_helper import LiveServer
 from catalog_experiments import lifecycle
 from catalog_experiments.confirmation import confirm_due
 from catalog_experiments.confirmation.expectations import expectations
-from catalog_experiments.models import Experiment, Exposure, LiveConfirmation
+from catalog_experiments.confirmation.visits import Promise, look
+from catalog_experiments.models import Experiment, Exposure, LiveConfirmation, PublishedDocument
 from notifications.models import Alert
 from storefront import document
 from tests.builders import make_experiment
@@ -34,11 +35,11 @@ def shop(live_server: LiveServer, settings: Settings) -> Iterator[LiveServer]:
     document.renew()
 
 
-def launched() -> Experiment:
+def launched(**overrides: Any) -> Experiment:
     """Publish an experiment on the cup's page."""
     for slug in ("cup", "saucer"):
         make_product(slug=slug)
-    experiment = make_experiment()
+    experiment = make_experiment(**overrides)
     return lifecycle.publish(experiment.pk, actor="user:mia", now=timezone.now())
 
 
@@ -81,6 +82,18 @@ def test_pause__server_serves_the_control__is_confirmed_and_supersedes_the_launc
     assert (found.status, found.problem, found.confirmed_at is not None) == ("paused", "", True)
     launch = LiveConfirmation.objects.earliest("document_version")
     assert (launch.confirmed_at, launch.next_look_at) == (None, None)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_look__paused_with_targeting_and_a_page_that_goes_on__is_found(shop: LiveServer) -> None:
+    launched(targeting={"country": {"$ne": "XX"}})
+    document.reader().refresh()
+    published = PublishedDocument.objects.latest("version")
+    entry = {**published.document["experiments"][0], "status": "paused"}
+
+    problem = look(Promise(entry, published.version, published.document["issued_at"]))
+
+    assert problem == "The product page gives test to a visitor who should get control."
 
 
 @pytest.mark.django_db(transaction=True)

@@ -107,7 +107,7 @@ REFUSALS: list[tuple[dict[str, Any], str, str]] = [
         "unknown_bundle",
     ),
     (
-        {"variants": (CONTROL, VariantSpec(key="t", name="T", override_payload=[1]))},  # type: ignore[arg-type]
+        {"variants": (CONTROL, VariantSpec(key="t", name="T", override_payload=[1]))},  # type: ignore[arg-type]  # wrong on purpose
         "variants[1].override_payload",
         "type",
     ),
@@ -230,5 +230,5 @@ def test_edit__of_a_completed_experiment__is_illegal() -> None:
     running = publish(make_experiment())
     lifecycle.complete(running.pk, actor=ACTOR, now=LATER)
 
-    with pytest.raises(lifecycle.IllegalMove, match="can: conclude, clone"):
+    with pytest.raises(lifecycle.IllegalMove, match="cannot be edited; it can be concluded or cloned"):
         edit(running, name="Too late")

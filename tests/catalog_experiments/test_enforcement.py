@@ -42,7 +42,7 @@ from catalog_experiments.models import (
 from catalog_experiments.stats.blocks import BlockClock, merge_old_hours
 from notifications.models import Alert, Delivery
 from tests.builders import NOON, make_experiment, make_running_experiment
-from tests.catalog_experiments.buyers import add_buyers, add_visitors, cancel, change_phase, phase_of
+from tests.catalog_experiments.buyers import add_buyers, add_visitors, cancel, change_phase, phase_of, replace_orders
 
 LATER = NOON + dt.timedelta(hours=5, minutes=30)
 FIRST_HOUR = NOON + dt.timedelta(minutes=10)
@@ -104,7 +104,7 @@ def test_evaluate__breached__alert_holds_numbers_links_and_next_step() -> None:
     assert alert.kind == "guardrail_breached"
     assert alert.severity == "critical"
     assert lines["test: accepted"] == "13 of 300 orders"
-    assert lines["test: lowest acceptance"] == "10.00 %"
+    assert lines["test: least acceptance"] == "10.00 %"
     assert lines["control"] == "60 of 300 orders (20.00 %)"
     assert "pauses at 20×" in lines["test: evidence"]
     assert alert.facts["links"][1]["url"] == "https://shop.example/admin/merchandising/bundles/cup-saucer"
@@ -261,6 +261,25 @@ def test_evaluate__many_orders_cancelled_since_the_last_record__holds_until_new_
     assert released.evaluation is not None
     assert released.evaluation.verdict == Verdict.HEALTHY
     assert [alert.kind for alert in Alert.objects.order_by("pk")] == ["guardrail_hold", "guardrail_hold_over"]
+
+
+@pytest.mark.django_db
+def test_evaluate__many_orders_cancelled_and_replaced_alike__holds_though_every_count_is_as_before() -> None:
+    experiment = make_healthy()
+    orders = add_buyers(experiment, "test", 40, 40, at=SECOND_HOUR)
+    first = evaluate(experiment.pk, now=LATER).evaluation
+    replace_orders(orders, at=SECOND_HOUR + dt.timedelta(minutes=9))
+    cancel(orders, at=LATER)
+
+    held = evaluate(experiment.pk, now=LATER).evaluation
+
+    assert first is not None
+    assert held is not None
+    before, now = (record.inputs["observations"][1] for record in (first, held))
+    assert {name for name in now if now[name] != before[name]} == {"revised_n", "revised_count"}
+    assert (now["revised_n"], now["revised_count"]) == (40, 40)
+    assert held.verdict == Verdict.HOLD
+    assert verify_chain().first_difference is None
 
 
 @pytest.mark.django_db

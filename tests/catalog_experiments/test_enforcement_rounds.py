@@ -246,6 +246,9 @@ def test_evaluate__drop_against_control__judged_on_the_metric_that_was_chosen(me
     assert bound["estimate"] is not None
     payers = outcome.evaluation.inputs["observations"][1]["harm_payers"]
     assert payers == (300 if metric == "revenue" else None)
+    experiment.refresh_from_db()
+    named = {"conversion": "test: conversion is down", "revenue": "test: revenue per visitor is down", "take_rate": ""}
+    assert experiment.pause_reason.startswith(named[metric])
 
 
 @pytest.mark.django_db

@@ -203,3 +203,8 @@ def test_command__of_a_bad_file__exits_with_one(tmp_path: Path) -> None:
         call_command("import_experiment", str(sixty_units(tmp_path)), "--slug=a", "--control=c", "--start=2026-01-05")
 
     assert error.value.returncode == 1
+
+
+def test_command__start_that_is_no_day__says_how_to_write_one(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="'yesterday' is no day; write it like 2026-01-05"):
+        call_command("import_experiment", str(sixty_units(tmp_path)), "--slug=a", "--control=c", "--start=yesterday")

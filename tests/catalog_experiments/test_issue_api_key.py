@@ -52,6 +52,7 @@ def test_issue_api_key__with_an_end__expires() -> None:
         pytest.param(["x", "--scope", "everything"], id="unknown-scope"),
         pytest.param(["x", "--scope", "read", "--expires-in-days", "0"], id="no-days"),
         pytest.param([" ", "--scope", "read"], id="blank-name"),
+        pytest.param(["page", "--kind", "client", "--scope", "operate"], id="client-that-asks-for-more"),
     ],
 )
 def test_issue_api_key__impossible__fails_and_stores_nothing(arguments: list[str]) -> None:

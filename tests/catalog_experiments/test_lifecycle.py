@@ -240,7 +240,7 @@ def test_pause__already_paused__raises() -> None:
     running = publish(make_experiment())
     pause(running)
 
-    with pytest.raises(IllegalMove, match="can: resume, complete"):
+    with pytest.raises(IllegalMove, match="it can be resumed or completed"):
         pause(running)
 
 

@@ -11,10 +11,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from catalog_experiments import lifecycle, publication
+from catalog_experiments.intake import served_spans
 from catalog_experiments.models import Bundle, Experiment, ExperimentEvent, Phase
 from catalog_experiments.transitions import IllegalMove
 from storefront.decisions import decide_with
-from storefront.document import parse
+from storefront.plans import parse
 from tests.builders import NOON, make_experiment
 from tests.catalog_experiments.acting import ACTOR, edit, on_one_page, pause, phase_of, publish, variants_of
 
@@ -79,6 +80,7 @@ def test_salt__through_any_sequence_of_verbs__belongs_to_its_phase_for_good(name
         document = publication.load_document()
         assert document is not None
         assert document["experiments"][0]["salt"] == current.salt
+        assert_gap(experiment)
 
     stored = dict(Phase.objects.values_list("number", "salt"))
     assert stored == seen
@@ -111,6 +113,8 @@ def test_slot__of_a_page_with_three_experiments__has_the_first_in_line(steps: li
         before = list(line)
         line = moved(line, slug, verb)
         assert_served(line)
+        for draft in drafts.values():
+            assert_gap(draft)
         if line and before and line[0] != before[0] and line[0] in before:
             # Whoever waited and now has the slot counts from zero.
             assert phase_number(drafts[line[0]]) == phases[line[0]] + 1
@@ -133,6 +137,16 @@ def assert_served(line: list[str]) -> None:
     for slug in line[1:]:
         decision = decide_with(snapshot.plans[slug], "anybody", {})
         assert (decision.variant_key, decision.reason, decision.is_enrolled) == ("control", "STATIC", False)
+
+
+def assert_gap(experiment: Experiment) -> None:
+    """Say that the open phase is noted as served exactly while the document offers its variants."""
+    phase = Experiment.objects.get(pk=experiment.pk).current_phase
+    if phase is not None and phase.closed_at is None:
+        plan = parse(publication.load_document()).plans[experiment.slug]
+        spans = served_spans(phase)
+        is_served = bool(spans) and spans[-1].end_at is None
+        assert is_served == (plan.status == "running" and not plan.is_shadowed)
 
 
 def phase_number(experiment: Experiment) -> int:

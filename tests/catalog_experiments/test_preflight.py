@@ -24,6 +24,7 @@ CODES = [
     "weights",
     "bundles",
     "payloads",
+    "canary",
     "guardrails",
     "pause_rule",
     "targeting",
@@ -238,6 +239,16 @@ def test_threshold__the_control_itself_misses__warns(config: dict[str, float], w
 
     assert check.outcome == "warn"
     assert words in check.sentence
+
+
+def test_threshold__control_that_nobody_took__asks_whether_it_was_offered() -> None:
+    draft = make_ready(guardrail_config={"min_acceptance_rate": 0.1})
+    BundleAcceptanceMetric.objects.update(acceptance_count=0, acceptance_rate=0)
+
+    check = check_of(draft, "threshold")
+
+    assert check.outcome == "warn"
+    assert check.sentence.startswith("Nobody took the control's bundle in the last ")
 
 
 @pytest.mark.parametrize(

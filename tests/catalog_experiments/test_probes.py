@@ -15,7 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from catalog_experiments.models import JobOutcome, JobRun
+from catalog_experiments.models import IntakeOutcome, JobOutcome, JobRun
 from catalog_experiments.probes import (
     Answer,
     bundle_acceptance,
@@ -155,3 +155,19 @@ def test_collect_metrics__two_jobs__strict_names_types_and_one_help_each() -> No
     assert f"{prefix}_job_consecutive_failures{labels} 0.0" in text
     assert families[f"{prefix}_job_last_success_timestamp"].type == "gauge"
     assert families[f"{prefix}_job_last_error_timestamp"].samples[0].labels["job_id"] == "bundle-acceptance-aggregation"
+
+
+@pytest.mark.django_db
+def test_collect_metrics__answers_of_the_last_day__are_a_gauge_by_kind_outcome_and_code() -> None:
+    now = timezone.now()
+    for hours, count in ((0, 3), (2, 4), (48, 100)):
+        hour_at = (now - dt.timedelta(hours=hours)).replace(minute=0, second=0, microsecond=0)
+        IntakeOutcome.objects.create(
+            kind="orders", hour_at=hour_at, outcome="conflict", code="content_differs", report_count=count
+        )
+
+    [metric] = [metric for metric in collect_metrics() if metric.name == "smplat_intake_outcomes_last_day"]
+
+    [sample] = metric.samples
+    assert (metric.type, sample.value) == ("gauge", 7.0)
+    assert sample.labels == {"kind": "orders", "outcome": "conflict", "code": "content_differs"}

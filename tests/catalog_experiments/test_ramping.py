@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from catalog_experiments import lifecycle, ramping
+from catalog_experiments.aggregation import refresh_tallies
 from catalog_experiments.analysis import analyze
 from catalog_experiments.drafting import InvalidExperiment
 from catalog_experiments.lifecycle import IllegalMove, ReasonRequired
@@ -22,15 +23,26 @@ from catalog_experiments.models import (
     Experiment,
     ExperimentEvent,
     Exposure,
+    OverridePublication,
     PauseCause,
     Phase,
     PublishedDocument,
     RampState,
 )
-from catalog_experiments.ramping import Move, RampRefused
+from catalog_experiments.ramping import Move, RampRefused, standing
 from notifications.models import Alert
 from tests.builders import NOON, make_experiment
-from tests.catalog_experiments.acting import ACTOR, at_once, edit, entry_of, last_event, pause, phase_of, publish
+from tests.catalog_experiments.acting import (
+    ACTOR,
+    at_once,
+    edit,
+    entry_of,
+    last_event,
+    pause,
+    phase_of,
+    publish,
+    stored,
+)
 from tests.catalog_experiments.buyers import add_buyers, add_visitors
 
 pytestmark = pytest.mark.django_db
@@ -61,10 +73,6 @@ def fill(experiment: Experiment, *, at: dt.datetime, control: int = 60, test: in
     fresh = Experiment.objects.get(pk=experiment.pk)
     add_visitors(fresh, "control", control, at=at)
     add_visitors(fresh, "test", test, at=at)
-
-
-def stored(experiment: Experiment) -> Experiment:
-    return Experiment.objects.select_related("current_phase").get(pk=experiment.pk)
 
 
 def step(experiment: Experiment, *, now: dt.datetime = NEXT_DAY) -> Move:
@@ -190,6 +198,21 @@ def test_step__rolls_back_from_the_first_step__pauses() -> None:
     assert "rolled back from step 1" in paused.pause_reason
     assert entry_of("cup-saucer")["status"] == "paused"
     assert Alert.objects.get().kind == "ramp_rolled_back"
+    assert OverridePublication.objects.filter(is_rollback=True).count() == 2
+
+
+def test_step__newest_facts_cannot_be_read__waits_and_rolls_nothing_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = make_climbing(ramp_plan=[PLAN[0] | {"on_hold": "roll_back"}, PLAN[1]])
+    fill(experiment, at=NOON + dt.timedelta(hours=1))
+
+    def lagging(ids: Any, *, now: dt.datetime) -> dt.datetime:
+        return refresh_tallies(ids, now=now) - dt.timedelta(seconds=61)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(standing, "refresh_tallies", lagging)
+        assert step(experiment) == Move.WAIT
+
+    assert step(experiment) == Move.ADVANCE
 
 
 def make_broken(mode: str) -> Experiment:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import override_settings
 
@@ -70,3 +70,9 @@ def test_run_guardrail_worker__told_to_stop__ends_after_its_round(tmp_path: Path
     experiment.refresh_from_db()
     assert experiment.status == ExperimentStatus.PAUSED
     assert "judging every 1 s" in log.read_text()
+
+
+@pytest.mark.parametrize("seconds", ["0", "-3", "nan"])
+def test_run_guardrail_worker__interval_without_a_pause__is_refused(seconds: str) -> None:
+    with pytest.raises(CommandError, match="--interval-seconds must be at least 1"):
+        call_command("run_guardrail_worker", "--interval-seconds", seconds)

@@ -25,6 +25,7 @@ from catalog_experiments.preflight import run_preflight
 from catalog_experiments.stock import guard_stock
 from notifications.models import Alert
 from tests.builders import NOON, make_experiment, make_running_experiment
+from tests.catalog_experiments.acting import stored
 from tests.catalog_experiments.buyers import change_phase, phase_of
 
 pytestmark = pytest.mark.django_db
@@ -36,10 +37,6 @@ RESUMED_AT = NOON + dt.timedelta(hours=10)
 
 def set_stock(state: str, *, now: dt.datetime, bundle_slug: str = "cup-saucer-test", **changes: Any) -> None:
     update_bundle(bundle_slug, BundleChanges(stock_state=state, **changes), actor="user:ana", now=now)
-
-
-def stored(experiment: Experiment) -> Experiment:
-    return Experiment.objects.select_related("current_phase").get(pk=experiment.pk)
 
 
 @pytest.mark.parametrize("key", ["control", "test"])
@@ -66,6 +63,17 @@ def test_guard_stock__sold_out_behind_our_back__pauses_at_the_next_round_once() 
 
     assert stored(experiment).pause_cause == PauseCause.STOCK
     assert (first.paused, first.alerts, second.paused, second.alerts) == (1, 1, 0, 0)
+
+
+def test_guard_stock__override_changed_since_the_phase_opened__goes_back_to_its_baseline() -> None:
+    lifecycle.publish(make_experiment().pk, actor="user:ana", now=NOON)
+    set_stock("in_stock", now=NOON, cms_override={"headline": "Now"})
+    Bundle.objects.filter(bundle_slug="cup-saucer-test").update(stock_state="out_of_stock")
+
+    guard_stock(now=SOLD_OUT_AT)
+
+    assert Bundle.objects.get(bundle_slug="cup-saucer-test").cms_override == {}
+    assert ExperimentEvent.objects.get(action="pause").after["rolled_back"] == ["cup-saucer-test"]
 
 
 def test_guard_stock__low_or_unknown__lets_it_run() -> None:

@@ -19,6 +19,7 @@ from catalog_experiments.scheduling import (
     AGGREGATION,
     ALIASES,
     BACKFILL,
+    CALIBRATION,
     GUARDRAILS,
     JOBS,
     RETENTION,
@@ -67,7 +68,7 @@ def models_of(label: str) -> Any:
 
 
 def test_registry__all_names_of_the_schedule_and_the_runbook__are_registered() -> None:
-    names = {AGGREGATION, GUARDRAILS, BACKFILL, RETENTION, SWEEP, TIMETABLE, VERIFICATION, *ALIASES}
+    names = {AGGREGATION, GUARDRAILS, BACKFILL, CALIBRATION, RETENTION, SWEEP, TIMETABLE, VERIFICATION, *ALIASES}
 
     app.loader.import_default_modules()
 

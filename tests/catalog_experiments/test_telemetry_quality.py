@@ -12,11 +12,13 @@ from django.test.utils import CaptureQueriesContext
 from catalog_experiments.aggregation.telemetry_hours import update_telemetry_hours
 from catalog_experiments.analysis.quality import JoinRate, TelemetryQuality, load_quality
 from catalog_experiments.enforcement import evaluate
+from catalog_experiments.enforcement.frame import load_frames
+from catalog_experiments.enforcement.holds import daily_counts
 from catalog_experiments.models import Experiment, Exposure, Order, TelemetryGap, TelemetryHour, VariantMetric
 from catalog_experiments.stats.joins import JoinCounts
 from notifications.models import Alert
 from tests.builders import NOON, make_running_experiment
-from tests.catalog_experiments.buyers import add_buyers, add_visitors, phase_of
+from tests.catalog_experiments.buyers import add_buyers, add_visitors, cancel, phase_of
 
 HOUR = dt.timedelta(hours=1)
 MINUTE = dt.timedelta(minutes=1)
@@ -218,3 +220,35 @@ def test_load_quality__of_many_phases__takes_as_many_queries_as_of_one(db: None)
         return len(captured)
 
     assert queries(1) == queries(3) <= 4
+
+
+def test_heavy_revision__noted_as_a_gap_from_the_last_good_record_until_the_next(db: None) -> None:
+    experiment = make_running_experiment()
+    add_buyers(experiment, "control", 300, 60, at=NOON + 10 * MINUTE)
+    orders = add_buyers(experiment, "test", 300, 60, at=NOON + 10 * MINUTE)
+    good = evaluate(experiment.pk, now=NOON + 2 * HOUR).evaluation
+    cancel(orders[:40], at=NOON + 2 * HOUR)
+    evaluate(experiment.pk, now=NOON + 3 * HOUR)
+    [gap] = TelemetryGap.objects.all()
+    assert good is not None
+    assert (gap.cause, gap.started_at, gap.ended_at) == ("heavy_revision", good.watermark_at, None)
+
+    over = evaluate(experiment.pk, now=NOON + 4 * HOUR).evaluation
+
+    gap.refresh_from_db()
+    assert over is not None
+    assert gap.ended_at == over.watermark_at
+
+
+def test_sample_ratio__hours_merged_by_a_record__stay_in_their_day_of_the_phase(db: None) -> None:
+    experiment = make_running_experiment()
+    for hour in range(5 * 24):
+        for key in ("control", "test"):
+            add_visitors(experiment, key, 1 + hour % 7, at=NOON + hour * HOUR + 10 * MINUTE)
+    now = NOON + 5 * DAY + 5 * MINUTE
+    from_facts = load_frames([experiment], watermark_at=now)[experiment.pk]
+    evaluate(experiment.pk, now=now)
+    from_record = load_frames([experiment], watermark_at=now)[experiment.pk]
+
+    assert len(from_record.exposures) < len(from_facts.exposures)
+    assert daily_counts(from_record, ["control", "test"]) == daily_counts(from_facts, ["control", "test"])

@@ -32,7 +32,17 @@ from catalog_experiments.shop_time import from_shop_clock
 from catalog_experiments.timetable import StepsFailed, act_due
 from notifications.models import Alert
 from tests.builders import NOON, make_experiment
-from tests.catalog_experiments.acting import ACTOR, at_once, edit, entry_of, last_event, on_one_page, pause, publish
+from tests.catalog_experiments.acting import (
+    ACTOR,
+    at_once,
+    edit,
+    entry_of,
+    last_event,
+    on_one_page,
+    pause,
+    publish,
+    stored,
+)
 from tests.catalog_experiments.buyers import change_phase, phase_of
 from tests.catalog_experiments.test_scheduling import SWITCHED_ON
 
@@ -40,10 +50,6 @@ pytestmark = pytest.mark.django_db
 
 MINUTE, HOUR, DAY = dt.timedelta(minutes=1), dt.timedelta(hours=1), dt.timedelta(days=1)
 START, END = NOON + HOUR, NOON + 3 * DAY
-
-
-def stored(experiment: Experiment) -> Experiment:
-    return Experiment.objects.select_related("current_phase").get(pk=experiment.pk)
 
 
 def done(now: dt.datetime) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from catalog_experiments.aggregation import BackfillResult, InvalidLookback, backfill
+from catalog_experiments.aggregation import BackfillResult, Guard, InvalidLookback, backfill
 from catalog_experiments.aggregation.runs import require_lookback
 from catalog_experiments.management.progress import progress_bars
 from catalog_experiments.models import Experiment, JobOutcome
@@ -38,6 +38,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="compare and print, write nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Count the rows created, changed and unchanged; a whole backfill stands in the ledger like the nightly one."""
         slug, dry_run = options["slug"], options["dry_run"]
         if slug is not None and not Experiment.objects.filter(slug=slug).exists():
             raise CommandError(f"There is no experiment {slug!r}.")
@@ -68,8 +69,8 @@ def _noted(fill: Callable[..., BackfillResult]) -> BackfillResult:
     """Run the whole backfill as the nightly job would, so that the ledger and the launch checklist know of it."""
     results: list[BackfillResult] = []
 
-    def work(*, now: datetime, **_: object) -> Work:
-        result = fill(now=now)
+    def work(*, now: datetime, guard: Guard, **_: object) -> Work:
+        result = fill(now=now, guard=guard)
         results.append(result)
         return Work({"created": result.created, "changed": result.changed, "unchanged": result.unchanged})
 

@@ -76,6 +76,7 @@ class Command(BaseCommand):
         parser.add_argument("--format", choices=["text", "json"], default="text")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Write one backtest an experiment, for people or as JSON; of all, those that fail are passed over."""
         _require_ranges(options)
         with progress_bars(verbosity=options["verbosity"]) as tell:
             backtests = list(_backtests(options, tell, self.stderr.write))

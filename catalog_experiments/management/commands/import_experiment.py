@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -48,10 +48,11 @@ class Command(BaseCommand):
         parser.add_argument("--time-column", default="", help="column of the exposure's time, if there is one")
         parser.add_argument("--currency", default="EUR", help="ISO currency of the revenue")
         parser.add_argument("--delimiter", default=",", help="what separates the columns")
-        parser.add_argument("--start", type=date.fromisoformat, help="day of all exposures, for files without times")
+        parser.add_argument("--start", type=_day, help="day of all exposures, for files without times")
         parser.add_argument("--window-days", type=int, default=7, help="attribution window, default 7")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Write what was stored and the final report; every line is read once before the first is stored."""
         columns = ("unit_column", "variant_column", "outcome_column", "revenue_column", "time_column")
         form = ExperimentFormat(**{name: options[name] for name in (*columns, "currency", "delimiter")})
         try:
@@ -75,6 +76,13 @@ class Command(BaseCommand):
         )
         for line in report_lines(result.report):
             self.stdout.write(line)
+
+
+def _day(given: str) -> date:
+    try:
+        return date.fromisoformat(given)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{given!r} is no day; write it like 2026-01-05") from error
 
 
 def report_lines(report: Report) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from dataclasses import fields, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ Examples:
 The file has a header and one line per product of an order; lines of one order may stand anywhere. Run it again at
 will: orders that are known stay as they are. Exact copies of a line inside an order add up and are counted.
 """
+CURRENCY = re.compile("[A-Z]{3}")
 HELP = {
     "order_ref_column": "column of the order's reference",
     "time_column": "column of its time, ISO 8601; UTC when it has no zone",
@@ -53,8 +55,11 @@ class Command(BaseCommand):
         parser.add_argument("--drop-repeated-lines", action="store_true", help="take exact copies of a line for errors")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Write what was stored and left out; examples of what was refused go to standard error."""
         given = {name: options[name] for name in HELP if options[name] is not None}
         form = replace(FORMATS[options["format"]], drop_repeated_lines=options["drop_repeated_lines"], **given)
+        if not CURRENCY.fullmatch(form.currency):
+            raise CommandError(f"--currency {form.currency!r} must be three capital letters (ISO 4217), such as EUR.")
         try:
             with progress_bars(verbosity=options["verbosity"]) as tell:
                 result = import_orders(options["file"], form=form, now=timezone.now(), progress=tell)
@@ -64,6 +69,8 @@ class Command(BaseCommand):
             self.stdout.write(line)
         for example in result.examples:
             self.stderr.write(example)
+        if result.orders and result.answers.keys() == {"rejected"}:
+            raise CommandError("Every order was refused, and nothing is stored; the lines above say why.")
 
 
 def _summary(result: OrderImportResult) -> list[str]:

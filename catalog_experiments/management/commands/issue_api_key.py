@@ -24,14 +24,21 @@ class Command(BaseCommand):
             help="client: public, may only ask for decisions and send exposures.",
         )
         parser.add_argument(
-            "--scope", action="append", choices=list(Scope), default=[], help="Once for each scope of a server key."
+            "--scope",
+            action="append",
+            choices=[*map(str, Scope)],
+            default=[],
+            help="Once for each scope of a server key.",
         )
         parser.add_argument("--expires-in-days", type=int, help="Without it the key is valid until revoked.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Write the secret alone to standard output, so that it can be piped, and the rest to standard error."""
         days = options["expires_in_days"]
         if days is not None and not 1 <= days <= 36_500:
             raise CommandError("--expires-in-days must be from 1 to 36500.")
+        if options["kind"] == ApiKey.Kind.CLIENT and options["scope"]:
+            raise CommandError("A client key is public and has its one scope already; leave --scope out.")
         expires_at = timezone.now() + timedelta(days=days) if days else None
         try:
             issued = issue_key(options["name"], kind=options["kind"], scopes=options["scope"], expires_at=expires_at)

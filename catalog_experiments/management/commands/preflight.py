@@ -40,4 +40,5 @@ def _as_json(checks: tuple[Check, ...]) -> str:
 
 
 def _as_text(checks: tuple[Check, ...]) -> str:
-    return "\n".join(f"{check.outcome:4}  {check.code:12}  {check.sentence}" for check in checks)
+    width = max(len(check.code) for check in checks)
+    return "\n".join(f"{check.outcome:4}  {check.code:{width}}  {check.sentence}" for check in checks)

@@ -36,6 +36,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="print rows and bytes, remove nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Write rows and bytes that left, or would; what leaves goes through the ledger as in the nightly run."""
         if options["dry_run"]:
             report = plan(rules=RetentionRules.in_force(), now=timezone.now())
         else:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from catalog_experiments.enforcement import BundleExperimentGuardrailWorker, TickResult
@@ -25,7 +25,11 @@ class Command(BaseCommand):
         parser.add_argument("--interval-seconds", type=float, help="instead of the setting")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        worker = BundleExperimentGuardrailWorker(options["interval_seconds"], tick=self.tick)
+        """Judge round after round; a signal lets the round at hand end first."""
+        interval = options["interval_seconds"]
+        if interval is not None and not interval >= 1:
+            raise CommandError(f"--interval-seconds must be at least 1, not {interval:g}.")
+        worker = BundleExperimentGuardrailWorker(interval, tick=self.tick)
         if options["once"]:
             worker.run_once()
             return
@@ -47,6 +51,7 @@ class Command(BaseCommand):
         return TickResult(**counts, errors=tuple(result.counts.get("errors", ())))
 
     def write(self, now: datetime, outcome: dict[str, Any]) -> None:
+        """Write a line that stands in the log at once: the shop's time and what the round came to."""
         told = ", ".join(f"{name} {value}" for name, value in outcome.items())
         self.stdout.write(f"{timezone.localtime(now):%Y-%m-%d %H:%M:%S} {told}")
         self.stdout.flush()

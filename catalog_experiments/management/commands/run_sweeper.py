@@ -41,6 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="one sweep, then exit; errors are raised")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Sweep until told to stop; a job at work then has `LAST_RUN_SECONDS` to end."""
         if options["once"]:
             self.work_owed()
             self.confirm()

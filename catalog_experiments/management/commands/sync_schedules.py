@@ -22,6 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--prune", action="store_true", help="delete jobs that the file does not have any more")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Write the jobs; a file that is not valid exits 2 and changes nothing."""
         path = options["file"] or Path(settings.CATALOG_JOB_SCHEDULE_PATH)
         choices = {name: options[name] for name in ("dry_run", "force", "prune")}
         try:
@@ -32,6 +33,7 @@ class Command(BaseCommand):
             self.tell(result, dry_run=options["dry_run"])
 
     def tell(self, result: SyncResult, *, dry_run: bool) -> None:
+        """Count what changed; what differs from the file goes to standard error, with the option that settles it."""
         counted = {
             "created": result.created,
             "updated": result.updated,

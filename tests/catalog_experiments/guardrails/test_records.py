@@ -45,6 +45,15 @@ def test_judge_record__any_inputs_through_json__gives_the_recorded_verdicts(
     assert judge_record(through_json(record_inputs(phase, observed, holds=holds))) == recorded
 
 
+def test_judge_record__from_before_revisions_were_counted__gives_the_same_verdicts() -> None:
+    observed = [variant("control", [(100, 15)] * 6), variant("test", [(100, 5)] * 6, revised_n=7, revised_count=2)]
+    inputs = through_json(record_inputs(frame(EVERY_BOUND), observed))
+    for own in inputs["observations"]:
+        del own["revised_n"]
+
+    assert judge_record(inputs) == through_json(to_record(judge(frame(EVERY_BOUND), observed)))
+
+
 def test_judge_record__harm_and_exposures__survive_json() -> None:
     exposures = variant("x", [(200, 100)] * 4).tallies
     observed = [

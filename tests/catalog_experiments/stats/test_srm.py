@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import special
 from scipy import stats as oracle
 
-from catalog_experiments.stats.srm import LIVE_ALPHA, chi_square, log_live_e, log_multinomial_e
+from catalog_experiments.stats.srm import LIVE_ALPHA, chi_square, log_live_e, log_multinomial_e, same_shares
 
 COOKIE_CATS = (44_700, 45_489)
 
@@ -28,6 +28,22 @@ def test_chi_square__hillstrom__is_clean() -> None:
 
     assert result is not None
     assert round(result.p_value, 4) == 0.9037
+
+
+@given(st.lists(st.tuples(st.integers(0, 10**5), st.integers(0, 10**5)), min_size=2, max_size=6))
+def test_same_shares__any_two_groups__equals_scipy(variants: list[tuple[int, int]]) -> None:
+    one, other = zip(*variants, strict=True)
+    filled = [pair for pair in variants if sum(pair)]
+
+    result = same_shares(one, other)
+
+    if not sum(one) or not sum(other) or len(filled) < 2:
+        assert result is None
+        return
+    expected = oracle.chi2_contingency(list(zip(*filled, strict=True)), correction=False)
+    assert result is not None
+    assert result.statistic == pytest.approx(expected.statistic, rel=1e-9, abs=1e-6)
+    assert result.p_value == pytest.approx(expected.pvalue, rel=1e-6, abs=1e-12)
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**6), st.integers(1, 90)), min_size=2, max_size=6))
