@@ -24,6 +24,7 @@ from storefront.bulk import decide_all
 from storefront.decisions import Decision
 from storefront.document import reader
 from storefront.questions import Question, read_body, read_query
+from storefront.visitors import segments_of
 
 logger = logging.getLogger(__name__)
 
@@ -89,7 +90,10 @@ class AssignmentsRequest:
     """Whom to decide for. Without experiments and products it is every experiment."""
 
     unit_id: str = field(metadata={"help": "The visitor's id, 1 to 255 characters."})
-    context: Mapping[str, Any] = field(default_factory=dict, metadata={"help": "Attributes for targeting."})
+    context: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata={"help": "Attributes for targeting; device and country are recorded with an exposure, as segments."},
+    )
     experiments: Sequence[str] = field(default=(), metadata={"help": "Only these experiments, by slug."})
     products: Sequence[str] = field(default=(), metadata={"help": "Only the slots of these product pages, by slug."})
 
@@ -120,7 +124,7 @@ def record(body: bytes, *, now: datetime) -> Answer:
     question = read_body(body)
     decided = _decided(question)
     counted = [decision for decision in decided if decision.is_enrolled or decision.is_holdout]
-    recorded = _record(counted, question.unit_id, now)
+    recorded = _record(counted, question, now)
     text = _opened(decided, [render(decision) for decision in decided])
     headers = _HEADERS | {"Cache-Control": "no-store"}
     return Answer(200, text + b',"exposures":%s' % orjson.dumps(recorded) + _closed(), headers)
@@ -165,11 +169,11 @@ def _closed() -> bytes:
     return b',"not_after":"%s"}' % held.not_after_text().encode()
 
 
-def _record(counted: Sequence[Decision], unit_id: str, now: datetime) -> list[Recorded]:
+def _record(counted: Sequence[Decision], question: Question, now: datetime) -> list[Recorded]:
     if not counted:
         return []
     try:
-        results = intake.record_exposures([_event(decision, unit_id, now) for decision in counted], now=now)
+        results = intake.record_exposures([_event(decision, question, now) for decision in counted], now=now)
     except Exception:
         # The page must get its offer; what is missing in telemetry is told, so that the shop may send it again.
         logger.exception("exposures of a decision were not recorded")
@@ -181,12 +185,13 @@ def _record(counted: Sequence[Decision], unit_id: str, now: datetime) -> list[Re
     ]
 
 
-def _event(decision: Decision, unit_id: str, now: datetime) -> intake.ExposureEvent:
+def _event(decision: Decision, question: Question, now: datetime) -> intake.ExposureEvent:
     return intake.ExposureEvent(
         experiment=decision.experiment,
-        unit_id=unit_id,
+        unit_id=question.unit_id,
         variant_key=decision.variant_key,
         exposed_at=now,
         phase=decision.phase,
+        segments=segments_of(question.context),
         is_holdout=decision.is_holdout,
     )

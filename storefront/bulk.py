@@ -14,7 +14,8 @@ from typing import Any
 from catalog_experiments.assignment import bucket
 from storefront import decisions
 from storefront.decisions import Decision
-from storefront.document import Plan, Snapshot, reader
+from storefront.document import reader
+from storefront.plans import Plan, Snapshot
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from catalog_experiments.assignment import bucket, choose_variant, in_ranges
-from storefront.document import Plan, PlannedVariant, Snapshot, reader
+from storefront.document import reader
+from storefront.plans import Plan, PlannedVariant, Snapshot
 
 logger = logging.getLogger(__name__)
 

@@ -17,14 +17,15 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 
 from catalog_experiments.access import Caller, Scope
+from catalog_experiments.allowances import Allowance
 from catalog_experiments.api.authentication import presented_key
-from catalog_experiments.api.problems import Problem
+from catalog_experiments.api.problems import TOO_MANY, Problem
 from catalog_experiments.api.renderers import PROBLEM_MEDIA_TYPE
 from storefront import assignments, cross_origin, growthbook, ofrep
 from storefront.answers import Answer
 from storefront.document import reader
 from storefront.questions import Refused
-from storefront.rate_limits import Allowance, RateLimiter
+from storefront.rate_limits import RateLimiter
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,6 @@ NO_KEY = Problem(401, "invalid_api_key", "Invalid API key", headers={"WWW-Authen
 KEYS_UNKNOWN = Problem(
     503, "unavailable", "The keys can't be read at the moment; ask again in a second.", headers={"Retry-After": "1"}
 )
-TOO_MANY = Problem(429, "too_many_requests", "This key asks more often than it may; wait as Retry-After says.")
 FAILED = Problem(500, "server_error", "Something failed on our side; give the request id when you report it.")
 
 
@@ -132,7 +132,7 @@ PREFIXES = ((f"{OFREP}/", ONE_FLAG), (FEATURES, PAYLOAD))
 
 
 class FastPathMiddleware:
-    """Answers its own routes; everything else passes untouched, but for browsers that send exposures."""
+    """Answers its own routes; everything else passes untouched, but for exposures: browsers send them, and often."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         """Remember the next step."""
@@ -147,24 +147,29 @@ class FastPathMiddleware:
         for prefix, below in PREFIXES:
             if path.startswith(prefix):
                 return self._respond(below, Call(request, path[len(prefix) :]))
-        if path.startswith(EXPOSURES) and "HTTP_ORIGIN" in request.META:
+        if path.startswith(EXPOSURES):
             return self._pass_to_exposures(request)
         return self.get_response(request)
 
     def _pass_to_exposures(self, request: HttpRequest) -> HttpResponseBase:
         if cross_origin.is_preflight(request.META):
             return _preflight(request, is_public=False)
-        response = self.get_response(request)
-        for name, value in _granted(request, _caller_or_none(presented_key(request))).items():
+        secret = presented_key(request)
+        # The view looks the key up; here it only says whose calls are counted, apart from that key's decisions.
+        allowance = self._limiter.take(hash(secret)) if secret else None
+        response = _too_many(request) if allowance and allowance.is_exceeded else self.get_response(request)
+        headers = allowance.headers() if allowance else {}
+        if "HTTP_ORIGIN" in request.META:
+            headers |= _granted(request, _caller_or_none(secret))
+            headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), "Origin")))
+        for name, value in headers.items():
             response.headers[name] = value
-        response.headers["Vary"] = ", ".join(filter(None, (response.headers.get("Vary"), "Origin")))
         return response
 
     def _respond(self, route: Route, call: Call) -> HttpResponseBase:
         request = call.request
         meta = request.META
-        offered = meta.get("HTTP_X_REQUEST_ID", "")
-        request_id = meta["HTTP_X_REQUEST_ID"] = offered if REQUEST_ID.fullmatch(offered) else token_hex(16)
+        request_id = _request_id(request)
         if cross_origin.is_preflight(meta):
             return _preflight(request, is_public=route.holds_key)
         caller: Caller | None = None
@@ -182,6 +187,21 @@ class FastPathMiddleware:
             logger.exception("the fast path failed on request %s", request_id)
             answer = route.write(FAILED, request)
         return _response(route, request, answer, extra, caller)
+
+
+def _request_id(request: HttpRequest) -> str:
+    """Return the id the request came with, or one of our own, and keep it with the request."""
+    offered = request.META.get("HTTP_X_REQUEST_ID", "")
+    kept: str = offered if REQUEST_ID.fullmatch(offered) else token_hex(16)
+    request.META["HTTP_X_REQUEST_ID"] = kept
+    return kept
+
+
+def _too_many(request: HttpRequest) -> HttpResponseBase:
+    request_id = _request_id(request)
+    response = TOO_MANY.response(request)
+    response.headers["X-Request-ID"] = request_id
+    return response
 
 
 def _handler(route: Route, request: HttpRequest) -> Handler:

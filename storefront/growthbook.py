@@ -16,7 +16,8 @@ import orjson
 from catalog_experiments import targeting
 from catalog_experiments.assignment import BUCKETS, Range, equal_weights
 from storefront.answers import Answer
-from storefront.document import Filter, Plan, PlannedVariant, Snapshot, flag_value, reader
+from storefront.document import reader
+from storefront.plans import Filter, Plan, PlannedVariant, Snapshot, flag_value
 
 _HEADERS = {
     "Content-Type": "application/json",

@@ -17,6 +17,7 @@ from catalog_experiments import publication
 from storefront import decisions, document, shelf
 from storefront.decisions import Decision
 from storefront.models import Product
+from storefront.plans import Plan, parse
 
 logger = logging.getLogger(__name__)
 
@@ -183,9 +184,9 @@ def decision_of_stamp(
     return present if plan is None else decisions.decide_with(plan, visitor_id, context)
 
 
-def _past_plan(product: Product, version: int) -> document.Plan | None:
+def _past_plan(product: Product, version: int) -> Plan | None:
     try:
-        snapshot = document.parse(publication.load_document(version))
+        snapshot = parse(publication.load_document(version))
     except Exception:
         logger.exception("document %s cannot be read again; the present offer stands", version)
         return None

@@ -16,7 +16,8 @@ from catalog_experiments.targeting.coercion import to_text
 from storefront.answers import Answer
 from storefront.bulk import decide_all
 from storefront.decisions import Decision, decide
-from storefront.document import flag_value, reader
+from storefront.document import reader
+from storefront.plans import flag_value
 from storefront.questions import LONGEST_UNIT_ID, Question
 
 _HEADERS = {

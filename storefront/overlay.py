@@ -1,52 +1,30 @@
 """The staff overlay of a product page: which experiments touch it, why this visitor sees this, and how it goes.
 
-Shown to staff, or to whoever opened a signed link; shoppers get none of it, not even in the page source. Whoever sees
-it is never counted, and may force a variant for the session. A force link shows one variant without the panel.
+Shown to insiders alone; shoppers get none of it, not even in the page source.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-
-from django.core import signing
-from django.http import HttpRequest
 
 from catalog_experiments import publication
 from catalog_experiments.publication import ExperimentBadge, VariantBadge
 from storefront import decisions, document
 from storefront.decisions import Decision
+from storefront.insiders import Access, sign_link
 from storefront.models import Product
 from storefront.offers import Slot
+from storefront.plans import Plan
 from storefront.visitors import Visitor
 
 SOURCE = "catalog-experiment-service"
-LINK_VALID_FOR = dt.timedelta(hours=8)
-FORCED_FOR = dt.timedelta(hours=24)
-"""How long a browser stays uncounted after it opened a force link."""
-
-SALT = "storefront.overlay"
 WORDS = {
     "min_acceptance_rate": "fewer take the offer than the limit allows",
     "max_acceptance_rate": "more take the offer than the limit allows",
     "max_drop_vs_control": "fewer buy than with the control, beyond the limit",
 }
-UNTIL, FORCED, HIDDEN = "overlay_until", "overlay_forced", "overlay_hidden"  # keys of the session
-UNCOUNTED_UNTIL = "forced_until"
-
-
-@dataclass(frozen=True)
-class Access:
-    """Somebody who is not counted. `valid_until` is None for staff; `forced` maps experiment slug to variant key.
-
-    Who came by a force link alone may not inspect: there is no panel, and no other variant to choose.
-    """
-
-    valid_until: dt.datetime | None
-    forced: Mapping[str, str]
-    is_hidden: bool
-    may_inspect: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,58 +78,6 @@ class Overlay:
     force_token: str
     is_forced: bool
     source: str = SOURCE
-
-
-def access_of(request: HttpRequest, *, now: dt.datetime) -> Access | None:
-    """Return the right of whoever asks, or None for a shopper."""
-    session = request.session
-    forced, is_hidden = session.get(FORCED, {}), session.get(HIDDEN, False)
-    if request.user.is_active and request.user.is_staff:
-        return Access(None, forced, is_hidden)
-    if (until := _moment(session.get(UNTIL))) and until > now:
-        return Access(until, forced, is_hidden)
-    if (until := _moment(session.get(UNCOUNTED_UNTIL))) and until > now:
-        return Access(until, forced, is_hidden=True, may_inspect=False)
-    return None
-
-
-def sign_link(forced: Mapping[str, str]) -> str:
-    """Return a token that opens the overlay for `LINK_VALID_FOR`, with these variants forced."""
-    return signing.dumps({"forced": dict(forced)}, salt=SALT, compress=True)
-
-
-def open_link(request: HttpRequest, token: str) -> bool:
-    """Let whoever opened a signed link see the overlay in this session; False when the link is forged or too old."""
-    try:
-        link = signing.loads(token, salt=SALT, max_age=LINK_VALID_FOR)
-        signed_at = dt.datetime.fromtimestamp(signing.b62_decode(token.rsplit(":", 2)[1]), dt.UTC)
-    except (signing.BadSignature, ValueError, IndexError):
-        return False
-    request.session[UNTIL] = (signed_at + LINK_VALID_FOR).isoformat()
-    request.session[FORCED] = link["forced"]
-    request.session[HIDDEN] = False
-    return True
-
-
-def open_force_link(request: HttpRequest, token: str, *, now: dt.datetime) -> bool:
-    """Show whoever opened a force link its variant in this session; False when the link is forged or too old."""
-    link = publication.read_force_link(token)
-    if link is None:
-        return False
-    force(request, link.experiment, link.variant_key)
-    request.session[UNCOUNTED_UNTIL] = (now + FORCED_FOR).isoformat()
-    return True
-
-
-def force(request: HttpRequest, experiment: str, variant_key: str) -> None:
-    """Show a variant for the rest of the session; an empty key goes back to the visitor's own."""
-    forced = {slug: key for slug, key in request.session.get(FORCED, {}).items() if slug != experiment}
-    request.session[FORCED] = {**forced, experiment: variant_key} if variant_key else forced
-
-
-def hide(request: HttpRequest, *, is_hidden: bool) -> None:
-    """Hide or show the panel in this session; the visitor stays uncounted either way."""
-    request.session[HIDDEN] = is_hidden
 
 
 def decide_for(access: Access, product: Product, visitor: Visitor) -> Decision | None:
@@ -241,7 +167,7 @@ def _mark(slot: Slot) -> str:
     return f"{decision.experiment}: {decision.variant_key}{', fallback' if slot.is_fallback else ''}"
 
 
-def _span(plan: document.Plan | None, decision: Decision | None) -> tuple[int, int] | None:
+def _span(plan: Plan | None, decision: Decision | None) -> tuple[int, int] | None:
     if plan is None or decision is None or decision.bucket is None or decision.experiment != plan.slug:
         return None
     keys = [variant.key for variant in plan.variants]
@@ -284,7 +210,7 @@ def _limits(badge: ExperimentBadge | None) -> str:
     return f"Guardrail {', '.join(limits)}: {badge.state}." if limits else "No guardrail on acceptance."
 
 
-def _choices(plan: document.Plan | None, decision: Decision | None) -> tuple[Choice, ...]:
+def _choices(plan: Plan | None, decision: Decision | None) -> tuple[Choice, ...]:
     if plan is None:
         return ()
     shown = decision.variant_key if decision and decision.experiment == plan.slug else ""
@@ -297,11 +223,7 @@ def _force_token(decision: Decision | None) -> str:
     return publication.sign_force_link(decision.experiment, decision.variant_key)
 
 
-def _moment(text: str | None) -> dt.datetime | None:
-    return dt.datetime.fromisoformat(text) if text else None
-
-
-def _plan_of(product: Product) -> document.Plan | None:
+def _plan_of(product: Product) -> Plan | None:
     snapshot = document.reader().current()
     return None if snapshot is None else decisions.find_plan(snapshot, product_slug=product.slug)
 

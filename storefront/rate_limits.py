@@ -6,33 +6,10 @@ import math
 import time
 from collections.abc import Hashable
 from itertools import count
-from typing import NamedTuple
 
 from django.conf import settings
 
-WINDOW_SECONDS = 60
-
-
-class Allowance(NamedTuple):
-    """What a key has left in the running window; negative when this request is past the limit, None without limit."""
-
-    limit: int
-    left: int
-    reset_seconds: int
-
-    @property
-    def is_exceeded(self) -> bool:
-        """Say whether the request must be refused."""
-        return self.left < 0
-
-    def headers(self) -> dict[str, str]:
-        """Return the headers of the IETF draft (draft-ietf-httpapi-ratelimit-headers-10)."""
-        left = max(self.left, 0)
-        headers = {
-            "RateLimit-Policy": f'"default";q={self.limit};w={WINDOW_SECONDS}',
-            "RateLimit": f'"default";r={left};t={self.reset_seconds}',
-        }
-        return headers | {"Retry-After": str(self.reset_seconds)} if self.is_exceeded else headers
+from catalog_experiments.allowances import WINDOW_SECONDS, Allowance
 
 
 class RateLimiter:

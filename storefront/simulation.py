@@ -91,7 +91,7 @@ class Crowd:
         self._thinking: list[tuple[dt.datetime, int, dict[str, Any]]] = []
 
     def visit(self, now: dt.datetime) -> dict[str, Any] | None:
-        """Let the next visitor look at a page; return the exposure to report, None when nobody was enrolled."""
+        """Let the next visitor look at a page; return the exposure to report, None for who takes no part."""
         self._count += 1
         unit_id = f"sim-{self.run}-{self._count}"
         page = self._random.choices(self.pages, [page.share for page in self.pages])[0]
@@ -102,7 +102,8 @@ class Crowd:
             placed_at = now + dt.timedelta(seconds=luck[1] * LONGEST_THOUGHT_SECONDS)
             order = self._order(unit_id, page, decision, takes=luck[2], seen_at=now)
             heapq.heappush(self._thinking, (placed_at, self._count, order))
-        return None if decision is None or not decision.is_enrolled else _exposure(unit_id, decision, now)
+        takes_part = decision is not None and (decision.is_enrolled or decision.is_holdout)
+        return _exposure(unit_id, decision, now) if decision is not None and takes_part else None
 
     def orders(self, now: dt.datetime) -> Iterator[dict[str, Any]]:
         """Yield the orders whose visitors have made up their minds by now."""
@@ -162,6 +163,7 @@ def _exposure(unit_id: str, decision: Decision, now: dt.datetime) -> dict[str, A
         "variant_key": decision.variant_key,
         "exposed_at": now.isoformat(),
         "phase": decision.phase,
+        "is_holdout": decision.is_holdout,
     }
 
 

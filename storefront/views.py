@@ -20,13 +20,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from catalog_experiments import intake
 from catalog_experiments.publication.probe_visits import ANSWER_HEADER, REQUEST_HEADER, is_probe
-from storefront import decisions, offers, overlay, shelf, shop
+from storefront import decisions, insiders, offers, overlay, shelf, shop
 from storefront.decisions import Decision
 from storefront.document import reader
 from storefront.forms import DeliveryForm, LineForm
 from storefront.models import Product
 from storefront.responses import ShopPage, ShopRedirect
-from storefront.visitors import Visitor, bot_unit, is_prefetch, remember, visitor_of
+from storefront.visitors import Visitor, bot_unit, is_prefetch, remember, segments_of, visitor_of
 
 logger = logging.getLogger(__name__)
 
@@ -134,13 +134,13 @@ def order_detail(request: HttpRequest, reference: str) -> HttpResponse:
 @require_POST
 def overlay_force(request: HttpRequest) -> HttpResponse:
     """Show somebody with access another variant for the session, or hide and show the panel."""
-    access = overlay.access_of(request, now=timezone.now())
+    access = insiders.access_of(request, now=timezone.now())
     if access is None or not access.may_inspect:
         raise Http404("No such page.")
     if "hidden" in request.POST:
-        overlay.hide(request, is_hidden=request.POST["hidden"] == "1")
+        insiders.hide(request, is_hidden=request.POST["hidden"] == "1")
     else:
-        overlay.force(request, request.POST.get("experiment", ""), request.POST.get("variant", ""))
+        insiders.force(request, request.POST.get("experiment", ""), request.POST.get("variant", ""))
     back = request.POST.get("next", "")
     return redirect(back if url_has_allowed_host_and_scheme(back, {request.get_host()}) else "storefront:home")
 
@@ -158,7 +158,7 @@ def arrival_date(ordered: dt.date) -> dt.date:
     return day
 
 
-def _decide(product: Product, visitor: Visitor, access: overlay.Access | None) -> Decision | None:
+def _decide(product: Product, visitor: Visitor, access: insiders.Access | None) -> Decision | None:
     if visitor.is_bot:
         return decisions.control_of_slot(product.slug)
     if access is not None:
@@ -166,9 +166,9 @@ def _decide(product: Product, visitor: Visitor, access: overlay.Access | None) -
     return decisions.decide(visitor.id, visitor.context, product_slug=product.slug)
 
 
-def _access(request: HttpRequest, now: dt.datetime) -> overlay.Access | None:
+def _access(request: HttpRequest, now: dt.datetime) -> insiders.Access | None:
     try:
-        return overlay.access_of(request, now=now)
+        return insiders.access_of(request, now=now)
     except Error:
         logger.warning("the session cannot be read; the page is shown as to any shopper")
         return None
@@ -204,6 +204,7 @@ def _exposure(
         variant_key=decision.variant_key,
         exposed_at=now,
         phase=decision.phase,
+        segments=segments_of(visitor.context),
         is_holdout=decision.is_holdout,
         traffic=traffic,
     )
@@ -218,7 +219,7 @@ def _told(decision: Decision | None) -> str:
 
 
 def _overlay(
-    product: Product, slot: offers.Slot, access: overlay.Access | None, now: dt.datetime
+    product: Product, slot: offers.Slot, access: insiders.Access | None, now: dt.datetime
 ) -> overlay.Overlay | None:
     if access is None or access.is_hidden:
         return None
@@ -231,20 +232,20 @@ def _overlay(
 
 def _open_overlay(request: HttpRequest, product: Product) -> HttpResponse:
     # The token goes from the address into the session, so that it does not travel on in links and logs.
-    if not overlay.open_link(request, request.GET["overlay"]):
+    if not insiders.open_link(request, request.GET["overlay"]):
         messages.warning(request, "This staff link is no longer valid.")
     return redirect("storefront:product", slug=product.slug)
 
 
 def _open_force_link(request: HttpRequest, product: Product, now: dt.datetime) -> HttpResponse:
     # As above: the session remembers, not the address.
-    if not overlay.open_force_link(request, request.GET["force"], now=now):
+    if not insiders.open_force_link(request, request.GET["force"], now=now):
         messages.warning(request, "This link to a variant is no longer valid.")
     return redirect("storefront:product", slug=product.slug)
 
 
 def _add_offer(request: HttpRequest, product: Product, visitor: Visitor, now: dt.datetime) -> None:
-    access = overlay.access_of(request, now=now)
+    access = insiders.access_of(request, now=now)
     present = _decide(product, visitor, access)
     stamp = request.POST.get("stamp", "")
     seen = present
@@ -260,7 +261,7 @@ def _add_offer(request: HttpRequest, product: Product, visitor: Visitor, now: dt
 
 
 def _place_order(request: HttpRequest, visitor: Visitor, delivery: dict[str, Any], now: dt.datetime) -> HttpResponse:
-    is_internal = visitor.is_bot or overlay.access_of(request, now=now) is not None
+    is_internal = visitor.is_bot or insiders.access_of(request, now=now) is not None
     try:
         order = shop.place_order(visitor.id, delivery, is_internal=is_internal, now=now)
     except shop.BasketEmpty:

@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -16,6 +17,10 @@ from catalog_experiments import intake
 COOKIE = "visitor"
 COOKIE_SECONDS = 400 * 24 * 3600  # the longest browsers keep a cookie
 VALID_ID = re.compile(r"[A-Za-z0-9_-]{16,64}")
+SEGMENTS = ("device", "country")
+"""The attributes that are recorded with an exposure; no other one is stored."""
+
+LONGEST_SEGMENT = 100
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,16 @@ def visitor_of(request: HttpRequest) -> Visitor:
         is_bot=intake.is_bot(request.headers.get("User-Agent", ""), tuple(settings.TELEMETRY_BOT_WORDS)),
         context=_context(request),
     )
+
+
+def segments_of(context: Mapping[str, Any]) -> dict[str, str] | None:
+    """Return what of a visitor's attributes tells results apart; None when nothing does. What is no short text is left.
+
+    >>> segments_of({"device": "mobile", "country": "", "plan": "gold"}), segments_of({"device": 5})
+    ({'device': 'mobile'}, None)
+    """
+    found = {name: text for name in SEGMENTS if isinstance(text := context.get(name), str) and _is_short(text)}
+    return found or None
 
 
 def remember(response: HttpResponseBase, visitor: Visitor) -> None:
@@ -63,6 +78,10 @@ def is_prefetch(request: HttpRequest) -> bool:
     """Say whether the browser only fetches ahead: nobody has reached anything yet."""
     purpose = request.headers.get("Sec-Purpose", "") + request.headers.get("Purpose", "")
     return "prefetch" in purpose or "prerender" in purpose
+
+
+def _is_short(text: str) -> bool:
+    return 0 < len(text) <= LONGEST_SEGMENT and text.isprintable()
 
 
 def _context(request: HttpRequest) -> Mapping[str, str]:

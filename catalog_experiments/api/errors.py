@@ -12,11 +12,12 @@ from django.db import IntegrityError, InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions
 
-from catalog_experiments.api.problems import RETRY_AFTER_SECONDS, UNAVAILABLE, FieldProblem, Problem, flatten
+from catalog_experiments.api.problems import RETRY_AFTER_SECONDS, TOO_MANY, UNAVAILABLE, FieldProblem, Problem, flatten
 from catalog_experiments.bundles import BundleInUse, BundleNotFound, DuplicateBundle, InvalidBundle
 from catalog_experiments.drafting import DuplicateSlug
 from catalog_experiments.drafting.validation import InvalidExperiment
-from catalog_experiments.guardrails import FieldError, GuardrailConfigError
+from catalog_experiments.field_errors import FieldError
+from catalog_experiments.guardrails import GuardrailConfigError
 from catalog_experiments.lifecycle import IllegalMove, PreflightFailed, ReasonRequired
 from catalog_experiments.locking import ExperimentNotFound, StaleVersion
 from catalog_experiments.ramping import RampRefused
@@ -117,10 +118,19 @@ def _refused(exception: exceptions.APIException) -> Problem:
     headers = {}
     if challenge := getattr(exception, "auth_header", None):
         headers["WWW-Authenticate"] = str(challenge)
-    if wait := getattr(exception, "wait", None):
-        headers["Retry-After"] = str(int(wait))
     code = str(getattr(exception.detail, "code", exception.default_code))
     return Problem(exception.status_code, code, str(exception.detail), headers=headers)
+
+
+def _unsupported(exception: exceptions.UnsupportedMediaType) -> Problem:
+    told = str(exception.detail)
+    if told.startswith("Unsupported media type"):  # the framework's own words, which name no remedy
+        told = "Send JSON, with the header Content-Type: application/json."
+    return Problem(exception.status_code, str(exception.default_code), told)
+
+
+def _too_many(exception: exceptions.Throttled) -> Problem:
+    return TOO_MANY
 
 
 def _not_found(exception: Http404) -> Problem:
@@ -158,6 +168,8 @@ PROBLEMS: dict[type[Exception], Callable[[Any], Problem]] = {
     BundleNotFound: _unknown,
     GuardrailConfigError: _broken_guardrails,
     exceptions.ValidationError: _invalid_fields,
+    exceptions.UnsupportedMediaType: _unsupported,
+    exceptions.Throttled: _too_many,
     exceptions.APIException: _refused,
     Http404: _not_found,
     PermissionDenied: _forbidden,

@@ -64,6 +64,9 @@ class Problem:
         return HttpResponse(content, status=self.status, content_type=PROBLEM_MEDIA_TYPE, headers=headers)
 
 
+TOO_MANY = Problem(429, "too_many_requests", "This key asks more often than it may; wait as Retry-After says.")
+
+
 def flatten(detail: Any, path: str = "") -> Iterator[FieldProblem]:
     """Yield each error of a DRF validation detail with the path of its field; the body itself is ``body``.
 

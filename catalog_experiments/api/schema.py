@@ -25,9 +25,10 @@ REFUSALS = {
     415: "The body is not application/json in UTF-8.",
     422: "A field is wrong; errors names each.",
     428: "If-Match is required here.",
+    429: "The key asks more often than it may; Retry-After says how long to wait.",
     503: "The database is busy or away; nothing was changed.",
 }
-ALWAYS = (400, 401, 403, 405, 503)
+ALWAYS = (400, 401, 403, 405, 429, 503)
 WITH_BODY = (411, 413, 415, 422)
 
 IF_MATCH = OpenApiParameter(
@@ -35,6 +36,25 @@ IF_MATCH = OpenApiParameter(
 )
 IF_NONE_MATCH = OpenApiParameter(
     "If-None-Match", str, OpenApiParameter.HEADER, description="ETags you hold: 304 when one of them is still right."
+)
+RATE_LIMIT = (
+    OpenApiParameter(
+        "RateLimit-Policy",
+        str,
+        OpenApiParameter.HEADER,
+        response=True,
+        description="How many calls a key has (q) in a window of so many seconds (w); absent without a limit.",
+    ),
+    OpenApiParameter(
+        "RateLimit",
+        str,
+        OpenApiParameter.HEADER,
+        response=True,
+        description="How many calls are left (r), and in how many seconds the window ends (t).",
+    ),
+    OpenApiParameter(
+        "Retry-After", int, OpenApiParameter.HEADER, response=[429, 503], description="How many seconds to wait."
+    ),
 )
 
 
@@ -61,7 +81,7 @@ def operation(
         summary=summary,
         description=description,
         request=body,
-        parameters=list(parameters),
+        parameters=[*parameters, *RATE_LIMIT],
         responses={status: OpenApiResponse(answer, description="Done."), **problems},
         filters=False,
     )

@@ -22,9 +22,10 @@ from catalog_experiments.api.views.lifecycle import (
     ExperimentConcludeView,
     ExperimentPauseView,
     ExperimentPublishView,
+    ExperimentRampAdvanceView,
+    ExperimentRampStopView,
     ExperimentResumeView,
 )
-from catalog_experiments.api.views.ramps import ExperimentRampAdvanceView, ExperimentRampStopView
 
 
 def address(route: str, view: type[ApiView], name: str) -> list[URLPattern]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import pytest
 import requests
 
 from catalog_experiments.models import PublishedDocument
+from smplat.local_environment import free_port
 from tests.builders import NOON
 from tests.databases import url_of_test_database
 from tests.environment import PROJECT, TEST_ENVIRONMENT
@@ -52,7 +52,7 @@ class Site:
 @pytest.fixture
 def site(transactional_db: None, tmp_path: Path) -> Iterator[Site]:
     """Start the web server as a deployment does, with one worker and no limit to what a key may ask."""
-    port = free_port()
+    port = free_port(0)
     environment = {
         **os.environ,
         "DATABASE_URL": url_of_test_database(),
@@ -78,10 +78,3 @@ def answers(url: str) -> bool:
         return requests.get(url, timeout=5).ok
     except requests.ConnectionError:
         return False
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -12,7 +12,8 @@ from django.db import transaction
 
 from catalog_experiments import publication
 from storefront import document
-from storefront.document import DocumentReader, Snapshot, parse
+from storefront.document import DocumentReader
+from storefront.plans import Snapshot, parse
 from tests.storefront.entries import make_document
 
 Hold = Callable[..., Snapshot]

@@ -227,6 +227,14 @@ def test_post__enrolled__records_the_exposure_of_what_it_decided(running: Experi
     )
 
 
+def test_post__context__is_recorded_as_segments_as_far_as_results_are_told_apart_by_it(running: Experiment) -> None:
+    context = {"device": "mobile", "country": "x" * 101, "email": "ada@example.org", "age": 40}
+
+    post({"unit_id": "visitor-1", "context": context})
+
+    assert Exposure.objects.get().segments == {"device": "mobile"}
+
+
 def test_post__again__is_a_duplicate(running: Experiment) -> None:
     post({"unit_id": "visitor-1"})
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from storefront import bulk, decisions, document
 from storefront.bulk import Lineup
 from storefront.decisions import Decision
-from storefront.document import parse
+from storefront.plans import parse
 from tests.storefront.conftest import Hold
 from tests.storefront.entries import make_document, make_entry, make_variant
 

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import socket
 from collections import Counter
-from typing import Any
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
 from catalog_experiments.assignment import bucket
 from storefront import decisions, document
-from storefront.decisions import Decision, decide
+from storefront.decisions import decide
+from storefront.plans import parse
 from tests.storefront.conftest import Hold
+from tests.storefront.deciding import HIGH, LOW, decided
 from tests.storefront.entries import make_document, make_entry, make_variant
-
-LOW, HIGH = "a", "b"  # buckets 505 and 2696 under the salt "seed"
-
-
-def decided(unit_id: str, context: dict[str, Any] | None = None) -> Decision:
-    found = decide(unit_id, context or {}, product_slug="cup")
-    assert found is not None
-    return found
 
 
 def test_decide__enrolled__is_the_variant_of_its_bucket(hold: Hold) -> None:
@@ -206,10 +199,10 @@ def test_control_of_slot__bot__is_control_and_not_enrolled(hold: Hold) -> None:
 
 
 def test_snapshot__raised_coverage__moves_nobody(hold: Hold) -> None:
-    narrow = document.parse(
+    narrow = parse(
         make_document(make_entry(variants=[make_variant("control", 0, 500), make_variant("test", 5_000, 5_500)]))
     )
-    wide = document.parse(make_document(make_entry()))
+    wide = parse(make_document(make_entry()))
     units = [f"unit-{number}" for number in range(2_000)]
 
     before = {unit: decisions.decide_with(narrow.plans["cup-saucer"], unit, {}) for unit in units}

@@ -15,7 +15,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from catalog_experiments import publication
 from storefront import decisions, document
-from storefront.document import DocumentReader, parse
+from storefront.document import DocumentReader
+from storefront.plans import parse
 from tests.builders import NOON, make_running_experiment
 from tests.storefront.conftest import Hold
 from tests.storefront.entries import make_document, make_entry, make_variant

@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import select
-import socket
 import subprocess
 import sys
 import time
@@ -27,9 +26,10 @@ from catalog_experiments.assignment import bucket, choose_variant
 from catalog_experiments.models import Experiment, PublishedDocument
 from catalog_experiments.publication.entries import read_entries
 from smplat.embedded.cluster import SUPERUSER, Cluster
+from smplat.local_environment import free_port
 from storefront import document
 from storefront.decisions import decide
-from storefront.document import Plan, parse
+from storefront.plans import Plan, parse
 from tests.builders import make_bundle, make_experiment
 from tests.databases import url_of_test_database
 from tests.environment import PROJECT
@@ -238,9 +238,7 @@ class Sight(NamedTuple):
 @pytest.fixture
 def port() -> int:
     """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_port(0)
 
 
 def look(port: int, unit_id: str) -> Sight:

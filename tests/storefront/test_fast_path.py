@@ -316,6 +316,27 @@ def test_route__past_the_limit__is_429_with_the_seconds_to_wait(
     assert answers[2].headers["Retry-After"] == "60"
 
 
+@pytest.mark.django_db
+def test_exposures__past_the_limit__are_429_with_the_seconds_to_wait_each_key_for_itself(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.STOREFRONT_RATE_LIMIT = 2
+    monkeypatch.setattr("storefront.rate_limits.time.monotonic", lambda: 6_000.5)
+    browser = Client(headers={"X-API-Key": "test-client-key"})
+    address, body = "/api/v1/catalog/exposures", '{"exposures": []}'
+
+    answers = [browser.post(address, body, content_type="application/json") for _ in range(3)]
+    other = Client(headers=SERVER).post(address, body, content_type="application/json")
+    nobody = Client().post(address, body, content_type="application/json")
+
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert [answer.headers["RateLimit"] for answer in answers] == [f'"default";r={left};t=60' for left in (1, 0, 0)]
+    assert answers[2].headers["Retry-After"] == "60"
+    refused = orjson.loads(answers[2].content)
+    assert (refused["code"], refused["request_id"]) == ("too_many_requests", answers[2].headers["X-Request-ID"])
+    assert (other.status_code, nobody.status_code) == (200, 401)
+
+
 def test_route__limit_switched_off__says_nothing_of_it(hold: Hold, settings: LazySettings) -> None:
     hold(make_entry())
     settings.STOREFRONT_RATE_LIMIT = 0

@@ -15,21 +15,15 @@ from catalog_experiments.assignment import bucket
 from catalog_experiments.models import Exposure
 from catalog_experiments.units import digest_unit
 from storefront import decisions, document
-from storefront.decisions import Decision, decide
+from storefront.decisions import decide
 from tests.builders import make_running_experiment
 from tests.storefront.conftest import Hold
+from tests.storefront.deciding import HIGH, LOW, decided
 from tests.storefront.entries import make_entry
 from tests.storefront.goods import make_shelf
 
-LOW, HIGH = "a", "b"  # buckets 505 and 2696 under the salt "seed"
 HELD = {"seed": "seed", "ranges": [[0, 1_000]]}
 LEFT = {"seed": "seed", "ranges": [[1_000, 10_000]]}
-
-
-def decided(unit_id: str, context: dict[str, Any] | None = None) -> Decision:
-    found = decide(unit_id, context or {}, product_slug="cup")
-    assert found is not None
-    return found
 
 
 def test_held_out__is_control_and_marked(hold: Hold) -> None:

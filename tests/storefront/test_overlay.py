@@ -14,13 +14,8 @@ from django.urls import reverse
 from catalog_experiments.models import Experiment, Exposure, Variant, VariantMetric
 from catalog_experiments.publication import ExperimentBadge, VariantBadge, telemetry_badges
 from catalog_experiments.seeding import seed_qa_experiment
-from storefront.overlay import (
-    BundleEntry,
-    filter_for_recommendations,
-    has_guardrail_breaches,
-    index_by_bundle,
-    sign_link,
-)
+from storefront.insiders import sign_link
+from storefront.overlay import BundleEntry, filter_for_recommendations, has_guardrail_breaches, index_by_bundle
 from tests.builders import make_running_experiment
 from tests.storefront.goods import make_shelf
 

@@ -55,6 +55,17 @@ def test_crowd__many_visitors__buy_and_take_as_the_table_says() -> None:
     assert abs(taken[False] / bought[False] - 0.3) < 0.03
 
 
+def test_crowd__visitor_held_out__is_reported_as_such() -> None:
+    def hold_out(unit_id: str, context: Mapping[str, Any], product_slug: str) -> Decision | None:
+        found = decide(unit_id, context, product_slug)
+        return found and found._replace(reason="STATIC", variant_key="control", is_enrolled=False, is_holdout=True)
+
+    exposure = make_crowd(decide=hold_out).visit(NOON)
+
+    assert exposure is not None
+    assert (exposure["variant_key"], exposure["is_holdout"]) == ("control", True)
+
+
 def is_test(order: Mapping[str, Any]) -> bool:
     return int(order["unit_id"].rsplit("-", 1)[1]) % 2 == 1
 

@@ -153,6 +153,15 @@ def test_product__bot__is_kept_once_and_left_out(shopper: Client, experiment: Ex
     assert [exposure.excluded_as for exposure in Exposure.objects.all()] == ["bot"]
 
 
+@pytest.mark.parametrize(("agent", "device"), [("Mozilla/5.0 Firefox/140", "desktop"), ("iPhone Mobile", "mobile")])
+def test_product__exposed__tells_the_device_as_a_segment(
+    shopper: Client, experiment: Experiment, agent: str, device: str
+) -> None:
+    shopper.get(PAGE, headers={"user-agent": agent})
+
+    assert Exposure.objects.get().segments == {"device": device}
+
+
 def test_product__fetched_ahead__is_never_exposed(shopper: Client, experiment: Experiment) -> None:
     headers = {"sec-purpose": "prefetch", "user-agent": "Mozilla/5.0 Firefox/140"}
 

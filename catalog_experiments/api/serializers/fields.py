@@ -94,14 +94,14 @@ class ObjectField(serializers.DictField):
 class ChoiceField(serializers.ChoiceField):
     """One of a few words, spelled exactly."""
 
-    default_error_messages = {"invalid_choice": "Use one of the words listed in the API description."}
+    default_error_messages = {"invalid_choice": "Use one of: {words}."}
 
     def to_internal_value(self, data: Any) -> str:
         """Return the word; anything that is not text, or no choice, is invalid."""
         if data == "" and self.allow_blank:
             return ""
         if not isinstance(data, str) or data not in self.choices:
-            self.fail("invalid_choice", input=data)
+            self.fail("invalid_choice", words=", ".join(self.choices))
         return data
 
 

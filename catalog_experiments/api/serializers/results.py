@@ -98,6 +98,24 @@ class SrmReportSerializer(serializers.Serializer[Any]):
     log_e = serializers.FloatField(allow_null=True)
 
 
+class BuyersSerializer(serializers.Serializer[Any]):
+    """Who bought the slot's product while the phase served, one per unit, by the variant that an order names."""
+
+    met = serializers.DictField(child=serializers.IntegerField(), help_text="With an exposure that counts.")
+    unmet = serializers.DictField(child=serializers.IntegerField(), help_text="Without any exposure.")
+    unnamed = serializers.IntegerField(help_text="Without any exposure, and no order names an offer: not knowable.")
+    nameless = serializers.IntegerField(help_text="Orders without a unit.")
+    is_partial = serializers.BooleanField(help_text="Only the newest orders of the phase were looked at.")
+
+
+class LeftOutRatiosSerializer(serializers.Serializer[Any]):
+    """The final checks of those whom the sample ratio leaves out; null while there are too few of them."""
+
+    mixed = SrmReportSerializer(allow_null=True)
+    unmet = SrmReportSerializer(allow_null=True)
+    buyers = BuyersSerializer(allow_null=True)
+
+
 class ReportSerializer(serializers.Serializer[Any]):
     """The present phase of an experiment, the control first."""
 
@@ -115,6 +133,7 @@ class ReportSerializer(serializers.Serializer[Any]):
     is_final = serializers.BooleanField(help_text="Whether fixed-horizon results are shown.")
     segments = SegmentReportSerializer(many=True)
     quality = DataQualitySerializer(allow_null=True)
+    left_out_ratios = LeftOutRatiosSerializer(allow_null=True, help_text="Once the report is final.")
 
 
 class MetricHistorySerializer(MetricSerializer):
@@ -175,6 +194,17 @@ class VariantBreachSerializer(serializers.Serializer[Any]):
     evidence = BoundEvidenceSerializer(many=True)
 
 
+class EvaluationRecordSerializer(serializers.Serializer[Any]):
+    """A frozen record: its place in the chain, its hash, and as of when it was judged."""
+
+    sequence = serializers.IntegerField()
+    record_hash = serializers.CharField()
+    watermark_at = serializers.DateTimeField()
+    evaluated_at = serializers.DateTimeField()
+    verdict = serializers.ChoiceField(choices=VERDICTS)
+    action = serializers.CharField()
+
+
 class EvaluationSerializer(serializers.Serializer[Any]):
     """What the guardrails say now; every variant is listed, breached or not."""
 
@@ -183,4 +213,7 @@ class EvaluationSerializer(serializers.Serializer[Any]):
     verdict = serializers.ChoiceField(choices=VERDICTS, help_text="The gravest of all.")
     evaluated_at = serializers.DateTimeField()
     is_latched = serializers.BooleanField(help_text="The verdicts are those that paused the experiment.")
-    would_no_longer_cross = serializers.BooleanField(help_text="The data as it is now would not pause it.")
+    would_no_longer_cross = serializers.BooleanField(help_text="Orders as they are counted now would not pause it.")
+    record = EvaluationRecordSerializer(
+        allow_null=True, help_text="The newest record in force; the verdicts are its own while nothing is news."
+    )

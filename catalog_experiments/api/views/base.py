@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NoReturn, TypeVar
 
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import AuthenticationFailed, NotFound, PermissionDenied
 from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from catalog_experiments.access import Caller, Scope
@@ -19,6 +20,7 @@ from catalog_experiments.api.permissions import HasScope
 from catalog_experiments.api.query import check_query
 from catalog_experiments.api.renderers import CompactJSONRenderer, OneRenderer
 from catalog_experiments.api.serializers.fields import SLUG_PATTERN
+from catalog_experiments.api.throttling import CallerThrottle
 
 SerializerT = TypeVar("SerializerT", bound=Serializer[Any])
 
@@ -31,6 +33,7 @@ class ApiView(APIView):
 
     authentication_classes = [ApiKeyAuthentication]
     permission_classes = [HasScope]
+    throttle_classes: Sequence[type[BaseThrottle]] = [CallerThrottle]
     parser_classes: Sequence[type[BaseParser]] = [StrictJSONParser]
     renderer_classes = [CompactJSONRenderer]
     content_negotiation_class = OneRenderer
@@ -47,6 +50,19 @@ class ApiView(APIView):
         method = "GET" if request.method == "HEAD" else str(request.method)
         check_envelope(request)
         check_query(request, self.query_parameters.get(method, frozenset()))
+
+    def perform_authentication(self, request: Request) -> None:
+        """Recognize the key; a call without a valid one counts too, before it is refused."""
+        try:
+            super().perform_authentication(request)
+        except AuthenticationFailed:
+            self.check_throttles(request)
+            raise
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        """Count a call without the scope too, before it is refused."""
+        self.check_throttles(request)
+        super().permission_denied(request, message, code)
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Keep answers out of every cache, but for those that say how they may be kept."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
 from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog_experiments.access import Scope
-from catalog_experiments.api.batches import exposure_list, read_alias, read_batch, read_exposure, read_order
+from catalog_experiments.api.batches import Batch, exposure_list, read_alias, read_batch, read_exposure, read_order
 from catalog_experiments.api.parsers import IntakeJSONParser
 from catalog_experiments.api.schema import operation
 from catalog_experiments.api.serializers.intake import (
@@ -17,7 +21,8 @@ from catalog_experiments.api.serializers.intake import (
     OrderBatchSerializer,
 )
 from catalog_experiments.api.views.base import ApiView
-from catalog_experiments.intake import record_aliases, record_exposures, record_orders
+from catalog_experiments.intake import ItemResult, note_answers, record_aliases, record_exposures, record_orders
+from catalog_experiments.models import IntakeKind
 
 TAG = "intake"
 DESCRIPTION = (
@@ -36,6 +41,7 @@ class ExposureIntakeView(ApiView):
 
     scopes = {"POST": frozenset({Scope.INGEST, Scope.EVALUATE})}
     parser_classes = [IntakeJSONParser]
+    throttle_classes = []  # every page of the shop sends with one key: counted by each process, on the fast path
 
     @operation(
         "exposure_record",
@@ -47,8 +53,8 @@ class ExposureIntakeView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Record the batch and say what became of each item."""
-        batch = read_batch(exposure_list(request.data), "exposures", read_exposure)
-        return Response(batch.answer(record_exposures(batch.events, now=timezone.now())))
+        batch, now = read_batch(exposure_list(request.data), "exposures", read_exposure), timezone.now()
+        return _answered(IntakeKind.EXPOSURES, batch, record_exposures(batch.events, now=now), now)
 
 
 class AliasIntakeView(ApiView):
@@ -69,8 +75,8 @@ class AliasIntakeView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Record the batch and say what became of each item."""
-        batch = read_batch(request.data, "aliases", read_alias)
-        return Response(batch.answer(record_aliases(batch.events, now=timezone.now())))
+        batch, now = read_batch(request.data, "aliases", read_alias), timezone.now()
+        return _answered(IntakeKind.ALIASES, batch, record_aliases(batch.events, now=now), now)
 
 
 class OrderIntakeView(ApiView):
@@ -89,5 +95,10 @@ class OrderIntakeView(ApiView):
     )
     def post(self, request: Request) -> Response:
         """Record the batch and say what became of each item."""
-        batch = read_batch(request.data, "orders", read_order)
-        return Response(batch.answer(record_orders(batch.events, now=timezone.now())))
+        batch, now = read_batch(request.data, "orders", read_order), timezone.now()
+        return _answered(IntakeKind.ORDERS, batch, record_orders(batch.events, now=now), now)
+
+
+def _answered(kind: IntakeKind, batch: Batch[Any], results: Sequence[ItemResult], now: datetime) -> Response:
+    note_answers(kind, batch.refused, now=now)  # the domain has counted those that it could read
+    return Response(batch.answer(results))

@@ -1,11 +1,15 @@
-"""Move experiments: publish, pause, resume, complete, conclude, clone; each view is one verb."""
+"""Move experiments and their ramps, clone them: each view is one verb."""
 
 from __future__ import annotations
+
+from functools import partial
+from typing import Any
 
 from django.http import HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from rest_framework.request import Request
+from rest_framework.serializers import Serializer
 
 from catalog_experiments.api.conditional import expected_version
 from catalog_experiments.api.presentation import changed
@@ -25,140 +29,111 @@ from catalog_experiments.api.serializers.verbs import (
 from catalog_experiments.api.views.base import OPERATE, ApiView, read_body
 from catalog_experiments.api.views.experiments import service_of
 
-TAG = "lifecycle"
-REFUSALS = (404, 409, 412, 428)
+MOVES = (404, 409, 412, 428)
+"""How a move may be refused, beside what refuses every operation."""
+
+_verb = partial(operation, tag="lifecycle", answer=ExperimentSerializer, refusals=MOVES, parameters=[IF_MATCH])
 
 
-class ExperimentPublishView(ApiView):
-    """Serve the variants to visitors, or publish changed overrides."""
+class VerbView(ApiView):
+    """One verb of one experiment, which the answer shows as it is afterwards."""
 
     scopes = {"POST": OPERATE}
 
-    @operation(
+
+class ExperimentPublishView(VerbView):
+    """Serve the variants to visitors, or publish changed overrides."""
+
+    @_verb(
         "experiment_publish",
-        tag=TAG,
         summary="Publish, or publish changed overrides",
         answer=PublishedExperimentSerializer,
         body=ReasonSerializer,
-        refusals=REFUSALS,
-        parameters=[IF_MATCH],
         description="Runs the preflight first: a failure is a 409 that names it, warnings come back with the answer. "
         "On a running experiment unchanged overrides change nothing; changed ones open a new phase.",
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Publish and answer with the experiment and the preflight's warnings."""
-        reason = read_body(request, ReasonSerializer)
-        service, now = service_of(request), timezone.now()
-        experiment = service.publish(slug, now=now, expected_version=expected_version(request), **reason)
-        warnings = [check for check in service.preflight(slug, now=now) if check.outcome == "warn"]
+        service, asked = service_of(request), _asked(request, ReasonSerializer)
+        experiment = service.publish(slug, **asked)
+        warnings = [check for check in service.preflight(slug, now=asked["now"]) if check.outcome == "warn"]
         return changed(experiment, warnings=CheckSerializer(warnings, many=True).data)
 
 
-class ExperimentPauseView(ApiView):
+class ExperimentPauseView(VerbView):
     """Serve everybody the control."""
 
-    scopes = {"POST": OPERATE}
-
-    @operation(
-        "experiment_pause",
-        tag=TAG,
-        summary="Pause: everybody sees the control",
-        answer=ExperimentSerializer,
-        body=PauseSerializer,
-        refusals=REFUSALS,
-        parameters=[IF_MATCH],
-    )
+    @_verb("experiment_pause", summary="Pause: everybody sees the control", body=PauseSerializer)
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Pause and answer with the experiment."""
-        asked = {"reason": "", **read_body(request, PauseSerializer)}
-        experiment = service_of(request).pause(
-            slug, now=timezone.now(), expected_version=expected_version(request), **asked
-        )
-        return changed(experiment)
+        return changed(service_of(request).pause(slug, **_asked(request, PauseSerializer, reason="")))
 
 
-class ExperimentResumeView(ApiView):
+class ExperimentResumeView(VerbView):
     """Serve the variants again."""
 
-    scopes = {"POST": OPERATE}
-
-    @operation(
+    @_verb(
         "experiment_resume",
-        tag=TAG,
         summary="Resume; after a guardrail pause with a reason, in a new phase",
-        answer=ExperimentSerializer,
         body=ReasonSerializer,
-        refusals=REFUSALS,
-        parameters=[IF_MATCH],
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Resume and answer with the experiment."""
-        asked = {"reason": "", **read_body(request, ReasonSerializer)}
-        experiment = service_of(request).resume(
-            slug, now=timezone.now(), expected_version=expected_version(request), **asked
-        )
-        return changed(experiment)
+        return changed(service_of(request).resume(slug, **_asked(request, ReasonSerializer, reason="")))
 
 
-class ExperimentCompleteView(ApiView):
+class ExperimentCompleteView(VerbView):
     """End the experiment for good."""
 
-    scopes = {"POST": OPERATE}
-
-    @operation(
-        "experiment_complete",
-        tag=TAG,
-        summary="Complete, for good: the final report is frozen",
-        answer=ExperimentSerializer,
-        body=CompleteSerializer,
-        refusals=REFUSALS,
-        parameters=[IF_MATCH],
-    )
+    @_verb("experiment_complete", summary="Complete, for good: the final report is frozen", body=CompleteSerializer)
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Complete and answer with the experiment."""
-        asked = read_body(request, CompleteSerializer)
-        experiment = service_of(request).complete(
-            slug, now=timezone.now(), expected_version=expected_version(request), **asked
-        )
-        return changed(experiment)
+        return changed(service_of(request).complete(slug, **_asked(request, CompleteSerializer)))
 
 
-class ExperimentConcludeView(ApiView):
+class ExperimentConcludeView(VerbView):
     """Fill in what a completed experiment came to."""
 
-    scopes = {"POST": OPERATE}
-
-    @operation(
-        "experiment_conclude",
-        tag=TAG,
-        summary="State the conclusion of a completed experiment",
-        answer=ExperimentSerializer,
-        body=ConclusionSerializer,
-        refusals=REFUSALS,
-        parameters=[IF_MATCH],
-    )
+    @_verb("experiment_conclude", summary="State the conclusion of a completed experiment", body=ConclusionSerializer)
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Store the conclusion and answer with the experiment."""
-        asked = read_body(request, ConclusionSerializer)
-        experiment = service_of(request).conclude(
-            slug, now=timezone.now(), expected_version=expected_version(request), **asked
-        )
-        return changed(experiment)
+        return changed(service_of(request).conclude(slug, **_asked(request, ConclusionSerializer)))
 
 
-class ExperimentCloneView(ApiView):
+class ExperimentRampAdvanceView(VerbView):
+    """Take the next step of a ramp."""
+
+    @_verb(
+        "experiment_ramp_advance",
+        summary="Take the ramp's next step now, whatever it waits for",
+        body=ReasonSerializer,
+        description="Raises the coverage in the open phase: nobody changes variant. A ramp that was stopped or rolled "
+        "back climbs on by itself afterwards.",
+    )
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        """Advance and answer with the experiment."""
+        return changed(service_of(request).advance_ramp(slug, **_asked(request, ReasonSerializer)))
+
+
+class ExperimentRampStopView(VerbView):
+    """Let a ramp climb no further."""
+
+    @_verb("experiment_ramp_stop", summary="Stop the ramp where it stands; needs a reason", body=ReasonSerializer)
+    def post(self, request: Request, slug: str) -> HttpResponse:
+        """Stop the ramp and answer with the experiment, whose coverage stays."""
+        return changed(service_of(request).stop_ramp(slug, **_asked(request, ReasonSerializer, reason="")))
+
+
+class ExperimentCloneView(VerbView):
     """Begin again: a new draft like this experiment."""
 
-    scopes = {"POST": OPERATE}
-
-    @operation(
+    @_verb(
         "experiment_clone",
-        tag=TAG,
         summary="Clone into a new draft",
-        answer=ExperimentSerializer,
         status=201,
         body=CloneSerializer,
         refusals=(404, 409),
+        parameters=(),
     )
     def post(self, request: Request, slug: str) -> HttpResponse:
         """Store the draft and answer with it."""
@@ -167,3 +142,9 @@ class ExperimentCloneView(ApiView):
         response = changed(clone, status=201)
         response.headers["Location"] = reverse("experiment-detail", args=[clone.slug])
         return response
+
+
+def _asked(request: Request, serializer: type[Serializer[Any]], **unsaid: str) -> dict[str, Any]:
+    """Return what a verb is called with: the clock, If-Match, and the body over what it leaves `unsaid`."""
+    body = read_body(request, serializer)
+    return {"now": timezone.now(), "expected_version": expected_version(request), **unsaid, **body}

@@ -41,6 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--only-this-id", action="store_true", help="leave ids that aliases join to this one")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Erase, or show what would go; lines name a unit by its number alone, because output ends up in logs."""
         unit_ids = _given(options["unit_id"], is_stdin=options["stdin"])
         follow_aliases = not options["only_this_id"]
         if not options["dry_run"] and not options["yes"]:

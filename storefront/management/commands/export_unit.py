@@ -34,6 +34,7 @@ class Command(BaseCommand):
         parser.add_argument("--only-this-id", action="store_true", help="leave out ids that aliases join to this one")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Write the document to standard output, or to a new file that only its owner can read."""
         try:
             document = describe_person(
                 options["unit_id"], follow_aliases=not options["only_this_id"], now=timezone.now()

@@ -23,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="do everything, then roll back")
 
     def handle(self, **options: Any) -> None:
+        """Write what was made, one fact a line; an experiment of that slug that is not seeded is refused."""
         slug = options["slug"]
         try:
             PATH_SAFE_SLUG(slug)

@@ -18,6 +18,7 @@ class Command(BaseCommand):
         parser.add_argument("--owner", default=None, help="user name of the experiments' owner")
 
     def handle(self, **options: Any) -> None:
+        """Write what was made and what stood there already."""
         result = seed_demo(now=timezone.now(), owner_username=options["owner"])
         self.stdout.write(f"products made: {result.products}")
         self.stdout.write(f"bundles made: {result.bundles}")

@@ -39,6 +39,7 @@ class Command(BaseCommand):
     help = "Simulate visitors: decide for each in this process, report exposures and orders over HTTP."
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Keep the lines of the example as they are."""
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.formatter_class = RawDescriptionHelpFormatter
         parser.epilog = EXAMPLE
@@ -52,6 +53,7 @@ class Command(BaseCommand):
         parser.add_argument("--duration", type=float, default=None, help="seconds to run; default until stopped")
 
     def handle(self, **options: Any) -> None:
+        """Send visitors until a signal or the end of the duration; what waits then is sent once more."""
         if options["orders_per_second"] <= 0:
             raise CommandError("--orders-per-second must be above 0.")
         if not settings.CHECKOUT_API_KEY:

@@ -19,6 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--check", action="store_true", help="write nothing, fail when a file is out of date")
 
     def handle(self, **options: Any) -> None:
+        """Name the files written; with --check exit 1 and name those out of date."""
         folder = Path(settings.BASE_DIR) / "fixtures"
         if options["check"]:
             if stale := stale_fixtures(folder):

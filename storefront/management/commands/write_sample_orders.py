@@ -28,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--seed", type=int, default=7, help="the same seed makes the same orders (7)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Write the file over whatever stood there, and say how many lines it has."""
         if options["orders"] < 1:
             raise CommandError("--orders must be at least 1.")
         try:

@@ -227,3 +227,11 @@ def test_put__field_refused__answers_422_and_changes_nothing(
 
     assert field in {error["field"] for error in problem["errors"]}
     assert fingerprint() == before
+
+
+def test_put__word_that_is_no_choice__answers_with_the_words(api: Api) -> None:
+    make_experiment()
+
+    problem = problem_of(api.put(HERE, {"status": "flying"}), 422, "invalid")
+
+    assert problem["errors"][0]["detail"] == "Use one of: draft, running, paused, completed."

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from catalog_experiments.api.batches import InvalidItem, read_exposure, read_order
 from catalog_experiments.api.serializers.intake import ExposureSerializer, OrderSerializer
 from catalog_experiments.assignment import allocation, bucket
-from catalog_experiments.models import Experiment, Exposure, Order
+from catalog_experiments.models import Experiment, Exposure, IntakeOutcome, Order
 from tests.builders import make_bundle, make_running_experiment
 from tests.catalog_experiments.api.conftest import Api, json_of, problem_of
 
@@ -335,6 +336,16 @@ def test_batch__more_than_a_megabyte__answers_413(api: Api, path: str) -> None:
     body = b'{"exposures": ["' + b"x" * 1_000_000 + b'"]}'
 
     problem_of(api.post(path, body), 413, "body_too_large")
+
+
+def test_orders__refused_before_and_by_the_domain__are_counted_side_by_side(
+    api: Api, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        api.post(ORDERS, {"orders": [order("A-1"), order("A-2", colour="blue"), order("A-3", currency="euro")]})
+
+    counts = IntakeOutcome.objects.values_list("kind", "outcome", "code", "report_count")
+    assert set(counts) == {("orders", "rejected", "unknown_field", 1), ("orders", "rejected", "currency_invalid", 1)}
 
 
 def test_orders__at_the_predecessors_address__are_taken_too(api: Api, db: None) -> None:

@@ -57,6 +57,7 @@ def test_evaluate__one_variant_below_the_bound__names_it_and_pauses_nothing(
     assert test["bundle_slug"] == "cup-saucer-test"
     assert test["latest_metric"]["acceptance_rate"] == 0.02
     assert report["evaluated_at"]
+    assert report["record"] is None
     assert fingerprint() == before
 
 
@@ -78,7 +79,8 @@ def test_evaluate__enforced__leaves_a_record(api: Api) -> None:
     response = api.post(f"{HERE}/evaluate?enforce=true")
 
     assert response.status_code == 200, response.content
-    assert GuardrailEvaluation.objects.filter(experiment=experiment).count() == 1
+    record = GuardrailEvaluation.objects.get(experiment=experiment)
+    assert json_of(response)["record"]["record_hash"] == record.record_hash
     assert Experiment.objects.get().status == "running"
 
 

@@ -84,6 +84,7 @@ def test_schema__each_operation__wants_a_key_and_names_its_refusals(schema: dict
         assert {"401", "403"} <= set(operation["responses"]), name
         assert "application/problem+json" in operation["responses"]["401"]["content"], name
         assert operation["summary"], name
+        assert {"RateLimit", "RateLimit-Policy", "Retry-After"} == set(operation["responses"]["429"]["headers"]), name
 
 
 def test_schema__exposures__come_in_three_shapes(schema: dict[str, Any]) -> None:
