@@ -5,49 +5,24 @@ from typing import Any
 
 from django import forms
 
+from catalog_experiments.admin import guardrail_fields
+from catalog_experiments.admin.guardrail_fields import RATES, percent_of, rates_in
 from catalog_experiments.backtest import BOUNDED_LOOKS, Options
-from catalog_experiments.guardrails import FieldError, GuardrailConfig, GuardrailConfigError, parse_config
+from catalog_experiments.field_errors import FieldError
+from catalog_experiments.guardrails import GuardrailConfig, GuardrailConfigError, parse_config
 from catalog_experiments.models import Experiment
-
-_RATES = {
-    "min_acceptance_percent": "min_acceptance_rate",
-    "max_acceptance_percent": "max_acceptance_rate",
-    "max_drop_percent": "max_drop_vs_control",
-}
 
 
 class BacktestForm(forms.Form):
     """Guardrails to try out; blank fields are not enforced."""
 
-    min_acceptance_percent = forms.FloatField(
-        label="Least acceptance, %", required=False, min_value=0.01, max_value=99.99
-    )
-    max_acceptance_percent = forms.FloatField(
-        label="Most acceptance, %", required=False, min_value=0.01, max_value=99.99
-    )
-    max_drop_percent = forms.FloatField(
-        label="Largest drop against control, %", required=False, min_value=0.01, max_value=99.99
-    )
-    sample_size_guardrail = forms.IntegerField(
-        label="Orders before a verdict", required=False, min_value=0, max_value=1_000_000, help_text="Per variant."
-    )
-    alpha = forms.FloatField(
-        label="Chance of a false pause",
-        required=False,
-        min_value=0.0001,
-        max_value=0.4999,
-        help_text="Of the whole experiment. Blank: 0.05.",
-    )
-    pause_rule = forms.ChoiceField(
-        required=False, choices=[("evidence", "on evidence"), ("persistent", "on misses in a row")]
-    )
-    consecutive = forms.IntegerField(
-        label="Misses in a row",
-        required=False,
-        min_value=1,
-        max_value=100,
-        help_text="Matters only to that rule. Blank: 3.",
-    )
+    min_acceptance_percent = guardrail_fields.bound("Least acceptance, %")
+    max_acceptance_percent = guardrail_fields.bound("Most acceptance, %")
+    max_drop_percent = guardrail_fields.bound("Largest drop against control, %")
+    sample_size_guardrail = guardrail_fields.sample_before_verdict(required=False, help_text="Per variant.")
+    alpha = guardrail_fields.alpha("Of the whole experiment. Blank: 0.05.")
+    pause_rule = guardrail_fields.pause_rule()
+    consecutive = guardrail_fields.consecutive()
     wanted_percent = forms.FloatField(
         label="Wanted false pauses, %",
         required=False,
@@ -65,12 +40,10 @@ class BacktestForm(forms.Form):
     def config(self) -> dict[str, Any]:
         """Return the proposed guardrails of a valid form."""
         cleaned = self.cleaned_data
-        # Rounded as the draft page does it: 12.3 / 100 is 0.12300000000000001.
-        rates = {name: round(cleaned[field] / 100, 8) for field, name in _RATES.items() if cleaned[field] is not None}
         rule = {"pause_rule": cleaned["pause_rule"]} if cleaned["pause_rule"] == "persistent" else {}
         consecutive = {"consecutive": cleaned["consecutive"]} if rule and cleaned["consecutive"] else {}
         alpha = {} if cleaned["alpha"] is None else {"alpha": cleaned["alpha"]}
-        return {**rates, **alpha, **rule, **consecutive}
+        return {**rates_in(cleaned), **alpha, **rule, **consecutive}
 
     def options(self) -> Options:
         """Return how much is computed for a page, as a valid form asks for it."""
@@ -86,7 +59,7 @@ class BacktestForm(forms.Form):
 
     def place(self, errors: Iterable[FieldError]) -> None:
         """Put what the domain refuses beside its field."""
-        fields = {name: field for field, name in _RATES.items()}
+        fields = {name: field for field, name in RATES.items()}
         for error in errors:
             name = error.field.removeprefix("guardrail_config.")
             field = fields.get(name, name)
@@ -99,9 +72,8 @@ def first_values(experiment: Experiment) -> dict[str, Any]:
         config = parse_config(experiment.guardrail_config)
     except GuardrailConfigError:
         config = GuardrailConfig()
-    rates = {field: getattr(config, name) for field, name in _RATES.items()}
     return {
-        **{field: round(100 * rate, 6) for field, rate in rates.items() if rate is not None},
+        **{field: percent_of(getattr(config, name)) for field, name in RATES.items()},
         "sample_size_guardrail": experiment.sample_size_guardrail,
         "alpha": config.alpha,
         "pause_rule": config.pause_rule,

@@ -1,14 +1,16 @@
 """How far each bound is from a pause: its exact limit, the evidence on its way to the pause line, and the budget."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from catalog_experiments.admin.charts import Meter, evidence_meter
 from catalog_experiments.guardrails import config as guardrail_config
-from catalog_experiments.models import Experiment
-from catalog_experiments.phrasing import rate_text, times_text
+from catalog_experiments.models import Experiment, Phase
+from catalog_experiments.phrasing import contrast_text, rate_text, times_text
 
 Verdicts = Mapping[str, Mapping[str, Any]]
 
@@ -46,28 +48,67 @@ class Budget:
     shares: str
 
 
-def bound_rows(verdicts: Verdicts) -> tuple[BoundRow, ...]:
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """The chance of a false pause that one phase may spend: 0 without a bound, None where no error was stated."""
+
+    number: int
+    alpha: float | None
+
+
+def bound_rows(verdicts: Verdicts, drop_currency: str = "") -> tuple[BoundRow, ...]:
     """Return every bound of every variant, control first, in the order they are judged."""
-    return tuple(_row(verdict, bound) for verdict in verdicts.values() for bound in verdict["evidence"])
+    return tuple(_row(verdict, bound, drop_currency) for verdict in verdicts.values() for bound in verdict["evidence"])
 
 
-def within_text(bound: Mapping[str, Any]) -> str:
+def drop_currency_of(phase: Phase | None) -> str:
+    """Return the currency in which a phase's drop is judged; '' where that is a rate, or without a phase."""
+    return phase.currency if phase is not None and phase.bounds.get("drop_metric") == "revenue" else ""
+
+
+def within_text(bound: Mapping[str, Any], drop_currency: str = "") -> str:
     """Say between what limit the truth surely lies, however often it is looked at; '' where nothing is known yet."""
     limit = bound["limit"]
     if limit is None:
         return ""
     if bound["bound"] == _DROP:
-        return f"the contrast with control is at most {100 * limit:+.2f} points"
+        return f"the contrast with control is at most {contrast_text(limit, drop_currency)}"
     side, says_nothing = (
         ("at least", limit <= 0) if bound["bound"] == "max_acceptance_rate" else ("at most", limit >= 1)
     )
     return "" if says_nothing else f"the true rate is {side} {rate_text(limit)}"
 
 
-def budget_of(experiment: Experiment, verdicts: Verdicts) -> Budget | None:
-    """Return the budget of the current phase; None for a draft, or where no bound is enforced."""
+def earlier_spendings(experiments: Iterable[Experiment]) -> dict[UUID, list[Spending]]:
+    """Return what the phases before the current ones might spend, by experiment id; at most one query.
+
+    Alpha and the rule are fixed by the phase, so each of them may have been another.
+    """
+    current = {own.pk: own.current_phase.number for own in experiments if own.current_phase}
+    wanted = [key for key, number in current.items() if number > 1]
+    spendings = defaultdict[UUID, list[Spending]](list)
+    for phase in Phase.objects.filter(experiment__in=wanted).order_by("number") if wanted else ():
+        if phase.number < current[phase.experiment_id]:
+            spendings[phase.experiment_id].append(_spending_of(phase))
+    return spendings
+
+
+def _spending_of(phase: Phase) -> Spending:
+    is_stated = phase.bounds.get("pause_rule") != "persistent"
+    return Spending(phase.number, (phase.alpha if is_stated else None) if _bounds_of(phase) else 0.0)
+
+
+def _bounds_of(phase: Phase) -> list[str]:
+    return [name for name in guardrail_config.BOUNDS if phase.bounds.get(name) is not None]
+
+
+def budget_of(experiment: Experiment, verdicts: Verdicts, earlier: Sequence[Spending] = ()) -> Budget | None:
+    """Return the budget of the current phase; None for a draft, or where no bound is enforced.
+
+    `earlier` is what the phases before it might spend (`earlier_spendings`): over all phases the chances add up.
+    """
     phase = experiment.current_phase
-    bounds = [name for name in guardrail_config.BOUNDS if phase is not None and phase.bounds.get(name) is not None]
+    bounds = _bounds_of(phase) if phase is not None else []
     if phase is None or not bounds:
         return None
     if phase.bounds.get("pause_rule") == "persistent":
@@ -76,20 +117,35 @@ def budget_of(experiment: Experiment, verdicts: Verdicts) -> Budget | None:
         return Budget(f"Phase {phase.number}, without a stated error", promise, f"Reason: {reason}.")
     tests = max(1, sum(not variant["is_control"] for variant in phase.variants))
     share = phase.alpha / (tests * len(bounds))
-    over_all = min(1.0, phase.number * phase.alpha)
+    over_all = [*earlier, _spending_of(phase)]
     promise = (
         f"Phase {phase.number}: a healthy experiment is paused with a chance of at most {_percent(phase.alpha)}; "
-        f"over all phases so far at most {_percent(over_all)}. {CLAIM}"
+        f"over all phases so far {_promised_over(over_all)}. {CLAIM}"
     )
-    line = f"Phase {phase.number}: false pauses at most {_percent(phase.alpha)}, over all phases {_percent(over_all)}"
+    line = f"Phase {phase.number}: false pauses at most {_percent(phase.alpha)}, over all phases {_total(over_all)}"
     return Budget(line, promise, " ".join(_shares(tests, len(bounds), share, verdicts)))
 
 
+def _promised_over(spendings: Sequence[Spending]) -> str:
+    unstated = [str(own.number) for own in spendings if own.alpha is None]
+    if unstated:
+        return f"no chance is stated, for misses in a row paused in phase {' and '.join(unstated)}"
+    return f"at most {_total(spendings)}"
+
+
+def _total(spendings: Sequence[Spending]) -> str:
+    known = [own.alpha for own in spendings if own.alpha is not None]
+    return _percent(min(1.0, math.fsum(known))) if len(known) == len(spendings) else "without a stated error"
+
+
 def _shares(tests: int, bounds: int, share: float, verdicts: Verdicts) -> Iterator[str]:
-    parts = f"{tests} test variant{'s' * (tests > 1)} times {bounds} bound{'s' * (bounds > 1)}"
-    yield f"Budget: {_percent(share)} each for {parts}, fixed when the phase opened."
+    parts = f"each for {tests} test variant{'s' * (tests > 1)} times {bounds} bound{'s' * (bounds > 1)}"
+    whole = "for the one bound of the one test variant"
+    yield f"Budget: {_percent(share)} {whole if tests * bounds == 1 else parts}, fixed when the phase opened."
     used = [bound["log_e"] for verdict in verdicts.values() for bound in _spending(verdict)]
-    if used:
+    if used and max(used) <= 0:
+        yield f"So far there is no evidence against any of them; a pause needs {times_text(1 / share)}."
+    elif used:
         nearest = math.exp(min(max(used), LARGEST_LOG))
         yield f"The strongest evidence stands at {times_text(nearest)}, a pause needs {times_text(1 / share)}."
 
@@ -99,15 +155,15 @@ def _spending(verdict: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from (own for own in verdict["evidence"] if own["log_e"] is not None and own["bound"] != _SHARE)
 
 
-def _row(verdict: Mapping[str, Any], bound: Mapping[str, Any]) -> BoundRow:
+def _row(verdict: Mapping[str, Any], bound: Mapping[str, Any], drop_currency: str) -> BoundRow:
     is_drop, log_e = bound["bound"] == _DROP, bound["log_e"]
     return BoundRow(
         variant=verdict["variant_key"],
         label=_LABELS[bound["bound"]].format(_percent(bound["threshold"])),
-        estimate=_points(bound["estimate"]) if is_drop else rate_text(bound["estimate"]),
-        within=within_text(bound) or "not known yet",
+        estimate=contrast_text(bound["estimate"], drop_currency) if is_drop else rate_text(bound["estimate"]),
+        within=within_text(bound, drop_currency) or "not known yet",
         evidence="–" if log_e is None else times_text(math.exp(min(log_e, LARGEST_LOG))),
-        pauses_at="below 0 points" if is_drop else times_text(bound["pause_line"]),
+        pauses_at=f"below 0 {drop_currency or 'points'}" if is_drop else times_text(bound["pause_line"]),
         words=_words(verdict, bound),
         meter=None if log_e is None else evidence_meter(log_e, bound["pause_line"]),
     )
@@ -124,10 +180,6 @@ def _words(verdict: Mapping[str, Any], bound: Mapping[str, Any]) -> str:
         way = bound["log_e"] / math.log(bound["pause_line"])
         return f"{way:.0%} of the way to a pause"
     return "no evidence against it"
-
-
-def _points(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:+.2f} points"
 
 
 def _percent(fraction: float) -> str:

@@ -3,12 +3,14 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Prefetch, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.utils import timezone
 
 from catalog_experiments.admin.pages import service_for
-from catalog_experiments.models import Bundle
+from catalog_experiments.models import Bundle, BundleAcceptanceMetric
+from catalog_experiments.phrasing import money_text, rate_text
 from catalog_experiments.service import (
     BundleChanges,
     BundleInUse,
@@ -20,6 +22,7 @@ from catalog_experiments.service import (
 from smplat.admin_theme import ModelAdmin
 
 FIXED = ("bundle_slug", "primary_product_slug")
+LOOKBACK_DAYS = 30
 
 
 class BundleForm(ModelForm):  # type: ignore[type-arg]  # not parametrized at run time
@@ -86,13 +89,31 @@ class BundleAdmin(ModelAdmin[Bundle]):
         "bundle_slug",
         "title",
         "primary_product_slug",
-        "price_minor",
-        "currency",
+        "price",
+        "acceptance",
         "stock_state",
         "is_active",
     )
     list_filter = ("is_active", "stock_state", "primary_product_slug")
     search_fields = ("bundle_slug", "title", "primary_product_slug")
+
+    @admin.display(ordering="price_minor")
+    def price(self, bundle: Bundle) -> str:
+        """Write the price in the currency's main unit."""
+        return money_text(bundle.price_minor, bundle.currency)
+
+    @admin.display(description=f"Acceptance, {LOOKBACK_DAYS} days")
+    def acceptance(self, bundle: Bundle) -> str:
+        """Say which share of the page's recent orders took the bundle; a dash before anything was counted."""
+        counted = next(iter(bundle.acceptance_metrics.all()), None)
+        if counted is None or not counted.sample_size:
+            return "–"
+        return f"{rate_text(float(counted.acceptance_rate))} of {counted.sample_size:,} orders"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Bundle]:
+        """Bring the current acceptance along, in one query for all rows."""
+        current = BundleAcceptanceMetric.objects.filter(lookback_days=LOOKBACK_DAYS)
+        return super().get_queryset(request).prefetch_related(Prefetch("acceptance_metrics", queryset=current))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Bundle | None = None) -> tuple[str, ...]:
         """Fix what other tables and pages refer to."""

@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from catalog_experiments.admin.bounds import LARGEST_LOG, BoundRow, Budget, bound_rows, budget_of
+from catalog_experiments.admin.bounds import (
+    LARGEST_LOG,
+    BoundRow,
+    Budget,
+    Spending,
+    bound_rows,
+    budget_of,
+    drop_currency_of,
+)
 from catalog_experiments.admin.charts import Forest, Meter, Sparkline, evidence_meter, forest, sparkline
 from catalog_experiments.admin.confirmations import Sighting
 from catalog_experiments.admin.reasons import ACCEPTANCE_BOUNDS, next_step, reason_for
@@ -84,11 +92,13 @@ def build_card(
     sighting: Sighting | None,
     *,
     samples: Samples,
+    spendings: Sequence[Spending],
     now: dt.datetime,
 ) -> Card:
     """Turn an experiment, its report (None for a draft) and its newest evaluation into a card.
 
-    `samples` are the units of each variant since a climbing ramp's present step began.
+    `samples` are the units of each variant since a climbing ramp's present step began, `spendings` what its earlier
+    phases might spend.
     """
     verdicts = verdicts_of(experiment, evaluation, now=now)
     state = state_of(experiment, evaluation.verdict if evaluation else gravest_verdict(verdicts))
@@ -101,13 +111,13 @@ def build_card(
         gauge=_gauge(verdicts),
         sparkline=_sparkline(report, daily, limit),
         limit=limit,
-        next_step=next_step(experiment, state),
+        next_step=next_step(experiment, state, verdicts),
         age=_age(experiment, now),
         phase_number=report.phase_number if report else None,
         computed_at=report.watermark_at if report else None,
         evaluation=evaluation,
-        bounds=bound_rows(verdicts),
-        budget=budget_of(experiment, verdicts),
+        bounds=bound_rows(verdicts, drop_currency_of(experiment.current_phase)),
+        budget=budget_of(experiment, verdicts, spendings),
         sighting=sighting,
         timing=timing_sentences(experiment, verdicts, samples, now=now),
         left_out=left_out_text(all_units(report)) if report else "",

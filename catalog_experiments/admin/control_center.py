@@ -8,10 +8,13 @@ from django.urls import URLPattern
 from django.utils import timezone
 
 from catalog_experiments.admin.backtest import backtest_page
+from catalog_experiments.admin.bounds import earlier_spendings
+from catalog_experiments.admin.canary import canary_alarm_page, standing_alarms
 from catalog_experiments.admin.cards import build_card
 from catalog_experiments.admin.confirmations import newest_sightings
 from catalog_experiments.admin.drafts import clone_page, edit_page, new_page
 from catalog_experiments.admin.force_links import force_links
+from catalog_experiments.admin.intake_answers import answer_table
 from catalog_experiments.admin.overview import (
     PAGE_SIZE,
     VIEWS,
@@ -19,7 +22,6 @@ from catalog_experiments.admin.overview import (
     experiments_in,
     figures,
     needs_attention,
-    newest_evaluations,
     views,
 )
 from catalog_experiments.admin.pages import page, requires, service_for, show
@@ -59,6 +61,8 @@ def landing(request: HttpRequest) -> HttpResponse:
         attention=[card for card in shown if needs_attention(card)],
         quiet=[card for card in shown if not needs_attention(card)],
         total=len(shown),
+        canary_alarms=standing_alarms(),
+        answers=answer_table(now=now),
     )
 
 
@@ -68,17 +72,19 @@ def detail(request: HttpRequest, slug: str) -> HttpResponse:
     now = timezone.now()
     experiment = find_experiment(slug)
     report = analyze(experiment, now=now) if experiment.current_phase_id else None
-    evaluation = newest_evaluations([experiment]).get(experiment.current_phase_id)
+    phase_id = experiment.current_phase_id
+    evaluation = GuardrailEvaluation.objects.newest_of([phase_id]).get(phase_id)
     daily = daily_acceptance([experiment]).get(experiment.pk, {})
     sighting = newest_sightings([experiment]).get(experiment.pk)
     samples = samples_since_step([experiment]).get(experiment.pk, {})
+    spendings = earlier_spendings([experiment]).get(experiment.pk, [])
     results = result_rows(report)
     return show(
         request,
         "detail.html",
         title=experiment.name,
         now=now,
-        card=build_card(experiment, report, evaluation, daily, sighting, samples=samples, now=now),
+        card=build_card(experiment, report, evaluation, daily, sighting, samples=samples, spendings=spendings, now=now),
         experiment=experiment,
         report=report,
         results=main_rows(results),
@@ -147,10 +153,12 @@ def evaluation_record(request: HttpRequest, slug: str, sequence: int) -> HttpRes
 
 
 _SLUG = r"/(?P<slug>[a-z0-9_-]+)"
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 control_center_urls: list[URLPattern] = [
     page("", landing, "control-center"),
     page("/new", new_page, "control-center-new"),
+    page(f"/canary-alarms/(?P<alarm_id>{_UUID})", canary_alarm_page, "control-center-canary-alarm"),
     page(_SLUG, detail, "control-center-experiment"),
     page(f"{_SLUG}/edit", edit_page, "control-center-edit"),
     page(f"{_SLUG}/clone", clone_page, "control-center-clone"),

@@ -7,9 +7,10 @@ from typing import Any
 from django import forms
 from django.forms.formsets import BaseFormSet, formset_factory
 
+from catalog_experiments.admin import guardrail_fields
 from catalog_experiments.admin.draft_sections import AdvancedSection, ScheduleSection, ShopTimeField
 from catalog_experiments.drafting.validation import MOST_VARIANTS
-from catalog_experiments.guardrails import FieldError
+from catalog_experiments.field_errors import FieldError
 
 
 class ExperimentForm(ScheduleSection, AdvancedSection):
@@ -25,33 +26,19 @@ class ExperimentForm(ScheduleSection, AdvancedSection):
         widget=forms.Textarea(attrs={"rows": 2}),
         help_text="What do you expect, and why? It stands beside the result.",
     )
-    sample_size_guardrail = forms.IntegerField(
-        label="Orders before a verdict",
-        min_value=0,
-        max_value=1_000_000,
+    sample_size_guardrail = guardrail_fields.sample_before_verdict(
         initial=250,
         help_text="Per variant. Until then the card says collecting; an outage pauses at any sample.",
     )
-    min_acceptance_percent = forms.FloatField(
-        min_value=0.01,
-        max_value=99.99,
-        label="Least acceptance, %",
-        required=False,
-        help_text="Pauses a test variant once the evidence says that fewer orders take it. Leave blank for none.",
+    min_acceptance_percent = guardrail_fields.bound(
+        "Least acceptance, %",
+        "Pauses a test variant once the evidence says that fewer orders take it. Leave blank for none.",
     )
-    max_acceptance_percent = forms.FloatField(
-        min_value=0.01,
-        max_value=99.99,
-        label="Most acceptance, %",
-        required=False,
-        help_text="Catches anomalous spikes. Leave blank for none.",
+    max_acceptance_percent = guardrail_fields.bound(
+        "Most acceptance, %", "Catches anomalous spikes. Leave blank for none."
     )
-    max_drop_percent = forms.FloatField(
-        min_value=0.01,
-        max_value=99.99,
-        label="Largest drop against control, %",
-        required=False,
-        help_text="Of conversion within 24 hours. Blank: none.",
+    max_drop_percent = guardrail_fields.bound(
+        "Largest drop against control, %", "Of conversion within 24 hours. Blank: none."
     )
     coverage_percent = forms.FloatField(
         label="Share of visitors, %",
@@ -87,7 +74,8 @@ class ExperimentForm(ScheduleSection, AdvancedSection):
         """Lock what stays: the slug, which addresses and events name, and once published start and randomized kind."""
         super().__init__(*args, **kwargs)
         self.fields["slug"].disabled = not is_new
-        self.fields["scheduled_start_at"].disabled = self.fields["unit_kind"].disabled = is_published
+        for name in ("scheduled_start_at", "unit_kind", "is_canary"):
+            self.fields[name].disabled = is_published
         for name, field in self.fields.items():
             if isinstance(field, ShopTimeField):
                 field.known = self.initial.get(name)
@@ -137,9 +125,7 @@ class CloneForm(forms.Form):
 VariantFormSet = formset_factory(VariantForm, extra=1, max_num=MOST_VARIANTS, validate_max=True)
 
 _FORM_FIELDS = {
-    "guardrail_config.min_acceptance_rate": "min_acceptance_percent",
-    "guardrail_config.max_acceptance_rate": "max_acceptance_percent",
-    "guardrail_config.max_drop_vs_control": "max_drop_percent",
+    **{f"guardrail_config.{name}": field for field, name in guardrail_fields.RATES.items()},
     "guardrail_config.alpha": "alpha",
     "guardrail_config.mode": "mode",
     "guardrail_config.pause_rule": "pause_rule",

@@ -8,6 +8,7 @@ from django import forms
 from django.conf import settings
 from django.forms.formsets import formset_factory
 
+from catalog_experiments.admin import guardrail_fields
 from catalog_experiments.models import PrimaryMetric, UnitKind
 from catalog_experiments.ramp_plans import MOST_STEPS, Reaction
 from catalog_experiments.shop_time import UnclearTime, from_shop_clock
@@ -85,6 +86,11 @@ class AdvancedSection(forms.Form):
     unit_kind = forms.ChoiceField(
         label="Randomize", required=False, choices=UnitKind.choices, help_text="Fixed at publish."
     )
+    is_canary = forms.BooleanField(
+        label="A/A canary",
+        required=False,
+        help_text="Every variant the same, no bounds: it watches the measuring itself. Fixed at publish.",
+    )
     attribution_window_days = forms.IntegerField(
         label="Window, days",
         required=False,
@@ -92,34 +98,20 @@ class AdvancedSection(forms.Form):
         max_value=90,
         help_text="Orders count for so long after a visitor first saw the offer.",
     )
-    alpha = forms.FloatField(
-        label="Chance of a false pause",
-        required=False,
-        min_value=0.0001,
-        max_value=0.5,
-        help_text="Of the whole experiment, split over variants and bounds. Blank: 0.05.",
-    )
+    alpha = guardrail_fields.alpha("Of the whole experiment, split over variants and bounds. Blank: 0.05.")
     mode = forms.ChoiceField(
         label="Guardrails",
         required=False,
         choices=[("enforce", "pause the experiment"), ("shadow", "only tell that they would have")],
     )
-    pause_rule = forms.ChoiceField(
-        required=False,
-        choices=[("evidence", "on evidence"), ("persistent", "on misses in a row")],
-        help_text="Misses in a row pause most healthy experiments (the checklist tells how many); evidence keeps the "
-        "chance above.",
+    pause_rule = guardrail_fields.pause_rule(
+        "Misses in a row pause most healthy experiments (the checklist tells how many); evidence keeps the "
+        "chance above."
     )
     pause_rule_reason = forms.CharField(
         label="Why misses in a row", required=False, max_length=500, help_text="Needed with that rule, and kept."
     )
-    consecutive = forms.IntegerField(
-        label="Misses in a row",
-        required=False,
-        min_value=1,
-        max_value=100,
-        help_text="Matters only to that rule. Blank: 3.",
-    )
+    consecutive = guardrail_fields.consecutive()
     drop_metric = forms.ChoiceField(
         label="A drop is measured in",
         required=False,

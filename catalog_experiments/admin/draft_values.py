@@ -4,14 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from catalog_experiments.admin.draft_forms import used_rows
+from catalog_experiments.admin.guardrail_fields import RATES, percent_of, rates_in
 from catalog_experiments.assignment import BUCKETS
 from catalog_experiments.drafting.specification import ExperimentChanges, ExperimentSpec, VariantSpec
 
-_RATES = {
-    "min_acceptance_percent": "min_acceptance_rate",
-    "max_acceptance_percent": "max_acceptance_rate",
-    "max_drop_percent": "max_drop_vs_control",
-}
 _SETTINGS: Mapping[str, Any] = {
     "alpha": 0.05,
     "mode": "enforce",
@@ -46,7 +42,7 @@ def variant_initials(spec: ExperimentSpec | None) -> list[dict[str, Any]]:
 
 def initial_from(spec: ExperimentSpec, lock_version: int) -> dict[str, Any]:
     """Return the first values of the experiment's form, rates and coverage in per cent."""
-    rates = {field: _percent(spec.guardrail_config.get(name)) for field, name in _RATES.items()}
+    rates = {field: percent_of(spec.guardrail_config.get(name)) for field, name in RATES.items()}
     return {
         "lock_version": lock_version,
         "slug": spec.slug,
@@ -62,13 +58,14 @@ def initial_from(spec: ExperimentSpec, lock_version: int) -> dict[str, Any]:
         "owner": spec.owner_username or "",
         "primary_metric": spec.primary_metric,
         "unit_kind": spec.unit_kind,
+        "is_canary": spec.is_canary,
         "attribution_window_days": spec.attribution_window_days,
         "targeting": dict(spec.targeting),
         "exclusion_group": spec.exclusion_group or "",
         "exclusion_start": spec.exclusion_start,
         "exclusion_end": spec.exclusion_end,
         "other_guardrails": {
-            name: value for name, value in spec.guardrail_config.items() if name not in _RATES.values()
+            name: value for name, value in spec.guardrail_config.items() if name not in RATES.values()
         },
         **{name: spec.guardrail_config.get(name, usual) for name, usual in _SETTINGS.items()},
         **rates,
@@ -92,7 +89,6 @@ def changes_from(form: Any, variants: Any, ramp_plan: Any) -> ExperimentChanges:
 
 def _values(form: Any, variants: Any, ramp_plan: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
     cleaned = form.cleaned_data
-    bounds = {name: _rate(cleaned[field]) for field, name in _RATES.items() if cleaned[field] is not None}
     return {
         "name": cleaned["name"],
         "description": cleaned["description"],
@@ -108,9 +104,10 @@ def _values(form: Any, variants: Any, ramp_plan: Any, kept: Mapping[str, Any]) -
         "owner_username": cleaned["owner"] or None,
         "primary_metric": cleaned["primary_metric"],
         "unit_kind": cleaned["unit_kind"] or form.initial.get("unit_kind") or _EMPTY.unit_kind,
+        "is_canary": cleaned["is_canary"],
         "attribution_window_days": cleaned["attribution_window_days"] or _EMPTY.attribution_window_days,
         "targeting": cleaned["targeting"],
-        "guardrail_config": {**_unshown(kept), **_settings(cleaned, kept), **bounds},
+        "guardrail_config": {**_unshown(kept), **_settings(cleaned, kept), **rates_in(cleaned)},
         "variants": tuple(_variants(variants)),
     }
 
@@ -163,12 +160,3 @@ def _variants(variants: Any) -> list[VariantSpec]:
         )
         for index, row in enumerate(rows)
     ]
-
-
-def _percent(rate: float | None) -> float | None:
-    return None if rate is None else round(100 * rate, 6)
-
-
-def _rate(percent: float) -> float:
-    # Rounded as `_percent` is: 12.3 / 100 is 0.12300000000000001, an edit that nobody made.
-    return round(percent / 100, 8)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 
+from catalog_experiments.admin.bounds import earlier_spendings
 from catalog_experiments.admin.cards import Card, build_card
 from catalog_experiments.admin.confirmations import newest_sightings
 from catalog_experiments.analysis import analyze_many
@@ -78,8 +79,9 @@ def cards(experiments: Iterable[Experiment], *, now: dt.datetime) -> tuple[Card,
     """Build the cards, worst first, then newest first."""
     rows = list(experiments)
     reports = analyze_many([row for row in rows if row.current_phase_id], now=now)
-    evaluations = newest_evaluations(rows)
+    evaluations = GuardrailEvaluation.objects.newest_of(row.current_phase_id for row in rows)
     daily, sightings, samples = daily_acceptance(rows), newest_sightings(rows), samples_since_step(rows)
+    spendings = earlier_spendings(rows)
     built = [
         build_card(
             row,
@@ -88,18 +90,12 @@ def cards(experiments: Iterable[Experiment], *, now: dt.datetime) -> tuple[Card,
             daily.get(row.pk, {}),
             sightings.get(row.pk),
             samples=samples.get(row.pk, {}),
+            spendings=spendings.get(row.pk, []),
             now=now,
         )
         for row in rows
     ]
     return tuple(sorted(built, key=lambda card: card.state.rank))
-
-
-def newest_evaluations(experiments: Iterable[Experiment]) -> dict[object, GuardrailEvaluation]:
-    """Return each current phase's newest evaluation, by phase id, in one query."""
-    phases = [experiment.current_phase_id for experiment in experiments if experiment.current_phase_id]
-    newest = GuardrailEvaluation.objects.filter(phase__in=phases).order_by("phase_id", "-sequence").distinct("phase_id")
-    return {evaluation.phase_id: evaluation for evaluation in newest}
 
 
 def needs_attention(card: Card) -> bool:

@@ -20,7 +20,8 @@ from catalog_experiments.admin.states import (
     State,
 )
 from catalog_experiments.enforcement.alerts import HOLD_SENTENCES, sentence_of
-from catalog_experiments.guardrails import from_record
+from catalog_experiments.enforcement.holds import CANARY_RED
+from catalog_experiments.guardrails import GuardrailConfig, from_record
 from catalog_experiments.models import Experiment
 from catalog_experiments.phrasing import rate_text, times_text
 
@@ -43,13 +44,28 @@ _NEXT_STEPS: Mapping[State, str] = {
     COMPLETED: "read the result; clone it to try again.",
 }
 
+_NO_PAUSE_FOLLOWS = (
+    "decide yourself, no pause follows: the control is never paused, and shadow mode or a hold keeps others running."
+)
 
-def next_step(experiment: Experiment, state: State) -> str:
+
+_CANARY_STEP = (
+    "find out why the A/A canary is red, then acknowledge it with a reason; or wait for 7 clean days of its next phase."
+)
+
+
+def next_step(experiment: Experiment, state: State, verdicts: Verdicts) -> str:
     """Say in one sentence what a merchandiser should do now."""
+    if state in (BREACHED, OUTAGE) and not any(entry["should_pause"] for entry in verdicts.values()):
+        return _NO_PAUSE_FOLLOWS
+    if state is HOLD and _held_by(verdicts) == [CANARY_RED]:
+        return _CANARY_STEP
     if state is COMPLETED and not experiment.conclusion:
         return "state the conclusion: it was completed without one."
     if state is COLLECTING and experiment.sample_size_guardrail:
         return f"nothing to do. No verdict before {experiment.sample_size_guardrail:,} orders a variant."
+    if state is HEALTHY and experiment.scheduled_end_at is None and experiment.planned_sample_size is None:
+        return "nothing to do. No end is planned: it runs until somebody completes it."
     return _NEXT_STEPS[state]
 
 
@@ -60,7 +76,8 @@ def reason_for(experiment: Experiment, state: State, verdicts: Verdicts) -> str:
         return f"Paused at {experiment.paused_at:%H:%M:%S} UTC: {said} Shoppers see the control."
     if state in (HEALTHY, DRAFT, COLLECTING, COMPLETED):
         return ""
-    sentences = [_sentence(entry) for entry in verdicts.values() if entry["verdict"] in _TROUBLE]
+    drop_metric = str(experiment.guardrail_config.get("drop_metric", GuardrailConfig().drop_metric))
+    sentences = [_sentence(entry, drop_metric) for entry in verdicts.values() if entry["verdict"] in _TROUBLE]
     told = [sentence for sentence in (_hold_sentence(verdicts), *sentences) if sentence]
     text = " ".join(told) or experiment.pause_reason
     if state is PAUSED_BY_GUARDRAIL:
@@ -72,14 +89,19 @@ _TROUBLE = ("breached", "outage", "watch")
 
 
 def _hold_sentence(verdicts: Verdicts) -> str:
-    held = dict.fromkeys(code for entry in verdicts.values() for code in entry["codes"] if code in HOLD_SENTENCES)
+    held = _held_by(verdicts)
     return f"The data cannot be trusted: {'; '.join(HOLD_SENTENCES[code] for code in held)}." if held else ""
 
 
-def _sentence(verdict: Mapping[str, Any]) -> str:
+def _held_by(verdicts: Verdicts) -> list[str]:
+    codes = (code for entry in verdicts.values() for code in entry["codes"] if code in HOLD_SENTENCES)
+    return list(dict.fromkeys(codes))
+
+
+def _sentence(verdict: Mapping[str, Any], drop_metric: str) -> str:
     # Bounds other than acceptance (a drop, a collapse) are told as their alert tells them.
     [known] = from_record([verdict])
-    return _evidence_sentence(verdict) or f"{known.variant_key}: {sentence_of(known)}."
+    return _evidence_sentence(verdict) or f"{known.variant_key}: {sentence_of(known, drop_metric)}."
 
 
 def _evidence_sentence(verdict: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from catalog_experiments.models import (
     ErasedUnit,
     Exposure,
     GuardrailTally,
+    IntakeOutcome,
     Moment,
     Order,
     OrderOutcome,
@@ -86,6 +87,15 @@ class TelemetryHourAdmin(ReadOnlyAdmin):
     search_fields = ("phase__experiment__slug",)
     list_select_related = ("phase__experiment",)
     ordering = ("-hour_at",)
+
+
+@admin.register(IntakeOutcome)
+class IntakeOutcomeAdmin(ReadOnlyAdmin):
+    """What became of reports that were not plainly stored, by the hour; the control center tells it in words."""
+
+    list_display = ("hour_at", "kind", "outcome", "code", "report_count")
+    list_filter = ("kind", "outcome")
+    search_fields = ("=code",)
 
 
 @admin.register(TelemetryGap)

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from django.db.models import F, Q, QuerySet, Window
 from django.db.models.fields.json import KT
-from django.db.models.functions import Lag
 from django.urls import reverse
 
 from catalog_experiments.admin.states import verdict_state
+from catalog_experiments.enforcement import verdict_turns
 from catalog_experiments.models import EvaluationAction, Experiment, ExperimentEvent, GuardrailEvaluation
 from notifications.models import Alert
 
@@ -31,6 +30,9 @@ _DONE: Mapping[str, str] = {
     "ramp_roll_back": "Ramp went one step back",
     "ramp_stop": "Ramp stopped",
     "schedule_refused": "Schedule not kept",
+    "canary_red": "A/A canary turned red, found",
+    "canary_clean": "A/A alarm ended",
+    "canary_acknowledged": "A/A alarm acknowledged",
 }
 _TOLD_IN_FULL = ("update", "bundle")
 """Elsewhere the verb says it all."""
@@ -49,7 +51,8 @@ class Moment:
 def timeline(experiment: Experiment) -> list[Moment]:
     """Return the newest 50 events, changed verdicts and alerts of an experiment, newest first."""
     events = (_event(event) for event in ExperimentEvent.objects.filter(experiment=experiment)[:_LENGTH])
-    evaluations = (_evaluation(experiment.slug, record) for record in _changed_verdicts(experiment)[:_LENGTH])
+    # Checks without news would fill the page.
+    evaluations = (_evaluation(experiment.slug, record) for record in verdict_turns(experiment, most=_LENGTH))
     told_of = Alert.objects.alias(slug=KT("facts__data__experiment"))  # as the index spells it
     sent = told_of.filter(slug=experiment.slug).order_by("-created_at")[:_LENGTH]
     merged = heapq.merge(events, evaluations, map(_alert, sent), key=lambda moment: moment.at, reverse=True)
@@ -67,14 +70,6 @@ def _event(event: ExperimentEvent) -> Moment:
 def _who(actor: str) -> str:
     kind, _, name = actor.partition(":")
     return {"user": name, "key": f"API key {name}"}.get(kind, f"the system ({name.replace('_', ' ')})")
-
-
-def _changed_verdicts(experiment: Experiment) -> QuerySet[GuardrailEvaluation]:
-    """Return the records whose verdict differs from the one before: checks without news would fill the page."""
-    records = GuardrailEvaluation.objects.filter(experiment=experiment).defer("inputs", "verdicts")
-    known = records.annotate(before=Window(Lag("verdict"), order_by=F("sequence").asc()))
-    news = Q(before=None) | ~Q(before=F("verdict")) | Q(action=EvaluationAction.PAUSED)
-    return known.filter(news).order_by("-sequence")
 
 
 def _alert(alert: Alert) -> Moment:

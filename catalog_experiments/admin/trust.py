@@ -1,9 +1,10 @@
 """Can the data be trusted? Who was met and who was left out, whether orders find their visitors, and the gaps."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from catalog_experiments.analysis import DataQuality, Report, UnitCounts
+from catalog_experiments.analysis import Buyers, DataQuality, LeftOutRatios, Report, UnitCounts
+from catalog_experiments.analysis.unexposed import MOST_ORDERS
 from catalog_experiments.phrasing import rate_text
 
 WORST_SHARE = 0.01
@@ -17,6 +18,7 @@ _CAUSES = {
     "aggregation_stale": "Numbers out of date",
     "join_rate_halved": "Orders without their visitor",
     "reading_stale": "Read too late",
+    "canary_red": "The A/A canary was red",
 }
 
 
@@ -41,7 +43,12 @@ def trust_rows(report: Report | None) -> list[TrustRow]:
     """Say whether shoppers are split as planned and telemetry is whole; empty before the first of them."""
     if report is None:
         return []
-    return [*_split(report), *_units(all_units(report)), *_quality(report.quality)]
+    return [
+        *_split(report),
+        *_left_out_splits(report.left_out_ratios, all_units(report).mixed),
+        *_units(all_units(report)),
+        *_quality(report.quality),
+    ]
 
 
 def unit_rows(report: Report | None) -> list[UnitRow]:
@@ -70,10 +77,45 @@ def left_out_text(units: UnitCounts) -> str:
 def _split(report: Report) -> Iterator[TrustRow]:
     if report.srm is None:
         return
-    counts = " : ".join(f"{variant.exposed_count:,}" for variant in report.variants)
+    counts = _ratio(variant.exposed_count for variant in report.variants)
     is_good = not report.srm.is_mismatch
     verdict = "as planned" if is_good else "not as planned: the lift cannot be trusted"
     yield TrustRow("Split of visitors", is_good, f"{counts}, {verdict}")
+
+
+def _left_out_splits(ratios: LeftOutRatios | None, mixed: int) -> Iterator[TrustRow]:
+    if ratios is None:
+        return
+    if ratios.mixed is not None:
+        is_good = not ratios.mixed.is_mismatch
+        told = "as planned" if is_good else "not as planned: one variant loses more of its visitors than the other"
+        yield TrustRow("Split of those seen with two", is_good, f"{_ratio(ratios.mixed.counts)}, {told}")
+    elif mixed:
+        yield TrustRow("Split of those seen with two", is_good=True, sentence=f"{mixed:,}: too few to compare")
+    if ratios.buyers is None:
+        sentence = "Not known any more: the exposures of this phase have left"
+        yield TrustRow("Buyers without an exposure", is_good=True, sentence=sentence)
+    elif ratios.buyers.without_exposure or ratios.buyers.nameless:
+        is_good = ratios.unmet is None or not ratios.unmet.is_mismatch
+        yield TrustRow("Buyers without an exposure", is_good, ". ".join(_unmet(ratios, ratios.buyers)))
+
+
+def _unmet(ratios: LeftOutRatios, buyers: Buyers) -> Iterator[str]:
+    among = f" among the newest {MOST_ORDERS:,} orders" if buyers.is_partial else ""
+    yield f"{buyers.without_exposure:,}{among}"
+    if ratios.unmet is not None:
+        told = "unlike" if ratios.unmet.is_mismatch else "as"
+        yield f"{_ratio(ratios.unmet.counts)} by the offer they bought, {told} the buyers who were met"
+    elif buyers.unmet:
+        yield f"{sum(buyers.unmet.values()):,} of them bought an offer: too few to compare"
+    if buyers.unnamed:
+        yield f"{buyers.unnamed:,} bought none: visitor ids are not stored, so nobody can say which variant was theirs"
+    if buyers.nameless:
+        yield f"Besides, {buyers.nameless:,} orders came without a visitor id"
+
+
+def _ratio(counts: Iterable[int]) -> str:
+    return " : ".join(f"{count:,}" for count in counts)
 
 
 def _units(units: UnitCounts) -> Iterator[TrustRow]:

@@ -1,6 +1,6 @@
 """The questions asked before a verb: why, which conclusion, which variant ships."""
 
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 
@@ -72,7 +72,8 @@ class CompleteForm(VerbForm):
         """Offer the experiment's own variants."""
         super().__init__(*args, **kwargs)
         keys = [(variant.key, variant.name) for variant in self.experiment.variants.all()]
-        self.fields["winner_key"].choices = [("", "None: shoppers see the control"), *keys]  # type: ignore[attr-defined]
+        winner = cast("forms.ChoiceField", self.fields["winner_key"])
+        winner.choices = [("", "None: shoppers see the control"), *keys]
 
     def arguments(self) -> dict[str, Any]:
         """Turn 'none' into None."""

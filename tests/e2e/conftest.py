@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from smplat.local_environment import free_port
 from tests.environment import PROJECT
 from tests.processes import end, wait_until
 
@@ -73,7 +73,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     state_dir = tmp_path_factory.mktemp("stack")
     log = state_dir / "up.log"
     environment = {**clean_environment(), "SMPLAT_STATE_DIR": str(state_dir), "SMPLAT_ENV_FILE": os.devnull}
-    environment |= {"PORT": str(free_port()), "DEMO": "1"}
+    environment |= {"PORT": str(free_port(0)), "DEMO": "1"}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "up"],
@@ -107,13 +107,6 @@ def read_stack(said: str, port: str, state_dir: Path) -> Stack:
     assert password, said
     inbox = local["BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_WEBHOOK_URL"].removesuffix("/slack")
     return Stack(f"http://127.0.0.1:{port}", inbox, password[1], local["CHECKOUT_API_KEY"], state_dir)
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""People of each role, logged in."""
+"""People of each role, logged in; and bundles to choose from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from django.contrib.auth.models import Group, User
 from django.test import Client
 
 from catalog_experiments.roles import sync_roles
+from tests.builders import make_bundle
 
 
 @pytest.fixture
@@ -25,3 +26,10 @@ def client_as(db: None) -> Callable[[str], Client]:
         return client
 
     return log_in
+
+
+@pytest.fixture
+def bundles(db: None) -> None:
+    """Two bundles on one page."""
+    make_bundle(bundle_slug="cups-a")
+    make_bundle(bundle_slug="cups-b")

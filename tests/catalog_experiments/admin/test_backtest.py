@@ -82,6 +82,7 @@ def test_page__no_history__says_what_is_missing(client_as: ClientAs) -> None:
         ("?min_acceptance_percent=abc", "Enter a number."),
         ("?min_acceptance_percent=50&max_acceptance_percent=20", "must lie below max_acceptance_rate"),
         ("?phase_days=900", "less than or equal to 56"),
+        ("?alpha=0.5", "above 0 and below 0.5"),
     ],
 )
 def test_page__wrong_field__is_named_beside_it(client_as: ClientAs, query: str, message: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import uuid
 from collections.abc import Callable
 from html import unescape
 from typing import Any
@@ -10,11 +11,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from catalog_experiments.admin.bounds import bound_rows, budget_of, within_text
+from catalog_experiments.admin.bounds import bound_rows, budget_of, earlier_spendings, within_text
 from catalog_experiments.aggregation import refresh_tallies
 from catalog_experiments.bundles import BundleChanges, update_bundle
 from catalog_experiments.enforcement import evaluate
-from catalog_experiments.models import Experiment, GuardrailEvaluation
+from catalog_experiments.models import Experiment, GuardrailEvaluation, Phase
 from catalog_experiments.phrasing import rate_text
 from tests.builders import NOON, make_experiment, make_running_experiment
 from tests.catalog_experiments.buyers import add_buyers, change_phase
@@ -83,12 +84,21 @@ def test_within__limit_that_holds_for_every_rate__says_nothing(bound: str, limit
     assert within_text({"bound": bound, "limit": limit}) == ""
 
 
+def phases_before(experiment: Experiment, *changes: dict[str, Any]) -> Experiment:
+    """Let the current phase follow others like it, each with the changes."""
+    change_phase(experiment, number=len(changes) + 1)
+    phase = Phase.objects.get(experiment=experiment)
+    for number, own in enumerate(changes, start=1):
+        copy = {"pk": uuid.uuid4(), "number": number, "closed_at": LATER} | own
+        Phase.objects.create(**({field.attname: getattr(phase, field.attname) for field in Phase._meta.fields} | copy))
+    return Experiment.objects.select_related("current_phase").get(pk=experiment.pk)
+
+
 def test_budget__third_phase_with_two_bounds__promises_and_shares() -> None:
     experiment, evaluation = make_judged(guardrail_config={"min_acceptance_rate": 0.1, "max_acceptance_rate": 0.9})
-    change_phase(experiment, number=3)
-    experiment = Experiment.objects.select_related("current_phase").get(pk=experiment.pk)
+    experiment = phases_before(experiment, {}, {})
 
-    budget = budget_of(experiment, by_variant(evaluation))
+    budget = budget_of(experiment, by_variant(evaluation), earlier_spendings([experiment])[experiment.pk])
 
     assert budget is not None
     assert "Phase 3: a healthy experiment is paused with a chance of at most 5 %" in budget.promise
@@ -96,6 +106,31 @@ def test_budget__third_phase_with_two_bounds__promises_and_shares() -> None:
     assert "Exact for unrevised data, measured at most 5 % under revision." in budget.promise
     assert "2.5 % each for 1 test variant times 2 bounds" in budget.shares
     assert "a pause needs 40×" in budget.shares
+
+
+@pytest.mark.parametrize(
+    ("earlier", "promise", "line"),
+    [
+        ([{"alpha": 0.01}, {"alpha": 0.02}], "over all phases so far at most 8 %", "over all phases 8 %"),
+        ([{"alpha": 0.6}, {"alpha": 0.6}], "over all phases so far at most 100 %", "over all phases 100 %"),
+        ([{"bounds": {}}, {}], "over all phases so far at most 10 %", "over all phases 10 %"),
+        (
+            [{"bounds": {"min_acceptance_rate": 0.1, "pause_rule": "persistent"}}, {}],
+            "no chance is stated, for misses in a row paused in phase 1",
+            "over all phases without a stated error",
+        ),
+    ],
+)
+def test_page__phases_with_other_budgets__adds_up_what_each_might_spend(
+    client_as: ClientAs, earlier: list[dict[str, Any]], promise: str, line: str
+) -> None:
+    phases_before(make_judged()[0], *earlier)
+
+    viewer = client_as("viewer")
+    page, overview = read(viewer, f"{HOME}/cup-saucer"), read(viewer, HOME)
+
+    assert promise in page
+    assert f"Phase 3: false pauses at most 5 %, {line}." in overview
 
 
 def test_budget__persistent__promises_nothing_and_gives_the_reason() -> None:
@@ -133,7 +168,8 @@ def test_page__judged__shows_every_bound_with_its_evidence(client_as: ClientAs) 
     limit = evaluation.verdicts[1]["evidence"][0]["limit"]
     assert f"the true rate is at most {rate_text(limit)}" in page
     assert "pauses at 20×" in page
-    assert "fixed when the phase opened" in page
+    assert "no evidence against it, pauses at" in page
+    assert "Budget: 5 % for the one bound of the one test variant, fixed when the phase opened." in page
     assert "over all phases so far at most 5 %" in page
 
 
@@ -147,6 +183,15 @@ def test_page__paused_then_revised__says_that_it_would_no_longer_cross(client_as
 
     assert "no bound would be crossed any more" not in before
     assert "no bound would be crossed any more" in after
+
+
+def test_card__breached_in_shadow_mode__does_not_announce_a_pause(client_as: ClientAs) -> None:
+    make_judged(accepted=13, guardrail_config={"min_acceptance_rate": 0.1, "mode": "shadow"})
+
+    page = read(client_as("viewer"), HOME)
+
+    assert "decide yourself, no pause follows" in page
+    assert "the pause follows" not in page
 
 
 def test_page__sold_out__says_what_to_do(client_as: ClientAs) -> None:

@@ -14,20 +14,22 @@ from django.utils import timezone
 
 from catalog_experiments.aggregation import aggregate_experiments
 from catalog_experiments.enforcement import evaluate
-from catalog_experiments.models import Exposure, GuardrailTally, VariantMetric
+from catalog_experiments.models import Experiment, Exposure, GuardrailTally, VariantMetric
 from catalog_experiments.seeding import seed_qa_experiment
 from tests.builders import NOON, make_experiment, make_running_experiment
-from tests.catalog_experiments.buyers import add_buyers, add_visitors
+from tests.catalog_experiments.buyers import add_buyers, add_visitors, phase_of
 
 HOME = "/admin/merchandising/bundles"
 ClientAs = Callable[[str], Client]
 
 
-def count_orders(experiment: object, variant_key: str, *, n: int, accepted: int, hour_at: dt.datetime = NOON) -> None:
+def count_orders(
+    experiment: Experiment, variant_key: str, *, n: int, accepted: int, hour_at: dt.datetime = NOON
+) -> None:
     """Write one tally and the metric row that a card reads, for a variant of a running experiment."""
-    phase = experiment.current_phase  # type: ignore[attr-defined]
+    phase = phase_of(experiment)
     GuardrailTally.objects.create(
-        experiment=experiment,  # type: ignore[misc]
+        experiment=experiment,
         phase=phase,
         variant_key=variant_key,
         outcome_hour_at=hour_at,
@@ -37,8 +39,8 @@ def count_orders(experiment: object, variant_key: str, *, n: int, accepted: int,
         gross_accepted=accepted,
     )
     VariantMetric.objects.create(
-        experiment=experiment,  # type: ignore[misc]
-        variant=experiment.variants.get(key=variant_key),  # type: ignore[attr-defined]
+        experiment=experiment,
+        variant=experiment.variants.get(key=variant_key),
         phase=phase,
         window_start=hour_at.date(),
         lookback_days=1,
@@ -193,6 +195,18 @@ def test_detail__outage__is_called_so_and_its_alert_stands_in_the_timeline(clien
 
     assert "Guardrails: outage" in page
     assert "Alert: cup-saucer was paused: test missed its guardrail by far" in page
+
+
+def test_detail__pause_before_any_window_is_over__says_why_nothing_is_told_per_visitor(client_as: ClientAs) -> None:
+    experiment = make_running_experiment()
+    for key, accepted in (("control", 20), ("test", 0)):
+        add_buyers(experiment, key, 100, accepted, at=NOON + dt.timedelta(minutes=10))
+    evaluate(experiment.pk, now=NOON + dt.timedelta(hours=5))
+    aggregate_experiments([experiment.pk], now=NOON + dt.timedelta(hours=6))
+
+    page = client_as("viewer").get(f"{HOME}/cup-saucer").content.decode()
+
+    assert "nobody's window of 7 days was over before the pause" in page
 
 
 def test_landing__hold__says_in_words_why_the_data_cannot_be_trusted(client_as: ClientAs) -> None:

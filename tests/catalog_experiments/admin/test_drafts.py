@@ -47,13 +47,6 @@ def row(index: int, **values: str) -> dict[str, str]:
     return {f"variants-{index}-{name}": value for name, value in (blank | values).items()}
 
 
-@pytest.fixture
-def bundles(db: None) -> None:
-    """Two bundles on one page."""
-    make_bundle(bundle_slug="cups-a")
-    make_bundle(bundle_slug="cups-b")
-
-
 @pytest.mark.usefixtures("bundles")
 def test_new__valid_page__creates_the_draft(client_as: ClientAs) -> None:
     answer = client_as("merchandiser").post(f"{HOME}/new", filled())

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable
+from itertools import product
 
 import pytest
 from django.test import Client
 
-from catalog_experiments.admin.evidence_chart import evidence_chart
+from catalog_experiments.admin.evidence_chart import drop_chart, evidence_chart
+from catalog_experiments.aggregation import aggregate_experiments
 from catalog_experiments.enforcement import PathPoint, evaluate, explain, explanation
 from catalog_experiments.guardrails.outlook import next_day
 from catalog_experiments.models import Experiment, GuardrailEvaluation
+from catalog_experiments.phrasing import contrast_text
 from notifications.models import Alert
 from tests.builders import NOON, make_running_experiment
 from tests.catalog_experiments.buyers import add_buyers, add_visitors
@@ -88,6 +91,28 @@ def test_next_day__all_buyers_of_a_visitor_count__scales_orders_and_takers_to_al
 
 
 @pytest.mark.django_db
+def test_explain__fell_after_good_days__next_day_is_told_at_the_rate_of_the_fall() -> None:
+    experiment = make_running_experiment()
+    for hour in range(48):
+        for key in ("control", "test"):
+            add_buyers(experiment, key, 20, 4, at=NOON + (hour + 0.5) * HOUR)
+    for hour in range(48, 53):
+        add_buyers(experiment, "control", 50, 10, at=NOON + (hour + 0.5) * HOUR)
+        add_buyers(experiment, "test", 50, 0, at=NOON + (hour + 0.5) * HOUR)
+    record = evaluate(experiment.pk, now=NOON + 53 * HOUR).evaluation
+    assert record is not None
+
+    found = explain(record)
+
+    assert found is not None
+    assert found.evidence.estimate is not None
+    control, test = found.outlook
+    assert found.evidence.estimate > 0.15, "since the phase began hardly anything has happened"
+    assert round(test.orders) == round(control.orders) > 0
+    assert (test.takers, round((control.takers or 0) / control.orders, 2)) == (0, 0.2)
+
+
+@pytest.mark.django_db
 def test_page__paused__answers_with_numbers_table_and_choices(client_as: ClientAs) -> None:
     paused_after_three_looks()
     record = GuardrailEvaluation.objects.get(action="paused")
@@ -102,6 +127,29 @@ def test_page__paused__answers_with_numbers_table_and_choices(client_as: ClientA
     assert "An estimate, not a promise" in text
     assert f"{PAGE.format('').removesuffix('/pauses/')}/resume" in text
     assert f"{PAGE.format('').removesuffix('/pauses/')}/complete" in text
+
+
+@pytest.mark.django_db
+def test_page__paused_for_a_drop_in_revenue__tells_money_and_no_acceptance(client_as: ClientAs) -> None:
+    config = {"max_drop_vs_control": 0.1, "drop_metric": "revenue"}
+    experiment = make_running_experiment(guardrail_config=config)
+    for key, buyers in (("control", 600), ("test", 300)):
+        add_buyers(experiment, key, buyers, 120, at=NOON + dt.timedelta(minutes=10))
+        add_visitors(experiment, key, 2_000 - buyers, at=NOON + dt.timedelta(minutes=10))
+    mature = NOON + 50 * HOUR
+    aggregate_experiments([experiment.pk], now=mature)
+    record = evaluate(experiment.pk, now=mature).evaluation
+    assert record is not None
+
+    pause = " ".join(client_as("viewer").get(PAGE.format(record.sequence)).content.decode().split())
+    page = client_as("operator").get(PAGE.format("").removesuffix("/pauses/")).content.decode()
+
+    assert "Shoppers spend less with the test offer" in pause
+    assert "test: revenue per visitor is down by more than 10.00 % against control" in pause
+    assert "−3.89 EUR" in pause, "300 of 2,000 spend 32.40 EUR, in the control 600 of 2,000: 4.86 less 0.9 times 9.72"
+    assert "Control, same time" not in pause
+    assert "the contrast with control is at most −" in page
+    assert "pauses at below 0 EUR" in page
 
 
 @pytest.mark.django_db
@@ -158,10 +206,73 @@ def test_evidence_chart__path_over_two_days__places_line_ticks_and_end() -> None
     assert chart is not None
     assert chart.points == "0.0,100.0 50.0,50.0 100.0,0.0"
     assert (chart.line, chart.collecting, chart.last_x, chart.last_y) == (50.0, 50.0, 100.0, 0.0)
-    assert [tick.label for tick in chart.decades] == ["1×", "10×", "100×"]
+    assert [tick.label for tick in chart.levels] == ["1×", "10×", "100×"]
     assert [tick.label for tick in chart.days] == ["3 Mar", "4 Mar"]
 
 
 def test_evidence_chart__one_point_or_no_evidence__is_none() -> None:
     assert evidence_chart([PathPoint(NOON, 1.0, 10, 1, "watch")], 20.0) is None
     assert evidence_chart([PathPoint(NOON, None, 10, 1, "watch")] * 3, 20.0) is None
+
+
+def test_drop_chart__limits_falling_below_zero__places_steps_zero_and_end() -> None:
+    limits = [None, 0.0423, 0.01, -0.0077]
+    path = [PathPoint(NOON + day * 24 * HOUR, None, 0, 0, "watch", limit) for day, limit in enumerate(limits)]
+
+    chart = drop_chart(path, 100)
+
+    assert chart is not None
+    assert [tick.label for tick in chart.levels] == ["−1", "0", "+1", "+2", "+3", "+4", "+5"]
+    assert chart.points == "0.0,12.83 50.0,66.67 100.0,96.17"
+    assert (chart.line, chart.last_x, chart.last_y, chart.collecting) == (83.33, 100.0, 96.17, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "labels"),
+    [
+        ([-0.001, -0.002], ["−0.20", "−0.15", "−0.10", "−0.05", "0.00"]),
+        ([4.0, 12.5], ["0", "+500", "+1,000", "+1,500"]),
+        ([0.0, 0.0], ["0.0000000", "+0.0000002"]),
+    ],
+)
+def test_drop_chart__any_size__has_zero_and_round_steps(limits: list[float], labels: list[str]) -> None:
+    path = [PathPoint(NOON + day * 24 * HOUR, None, 0, 0, "watch", limit) for day, limit in enumerate(limits)]
+
+    chart = drop_chart(path, 100)
+
+    assert chart is not None
+    assert [tick.label for tick in chart.levels] == labels
+
+
+def test_drop_chart__known_once__is_none() -> None:
+    assert (
+        drop_chart([PathPoint(NOON, None, 0, 0, "watch", None), PathPoint(NOON, None, 0, 0, "watch", 0.1)], 1) is None
+    )
+
+
+@pytest.mark.django_db
+def test_page__paused_for_a_drop_after_days__draws_how_the_sequence_fell(client_as: ClientAs) -> None:
+    experiment = make_running_experiment(guardrail_config={"max_drop_vs_control": 0.1})
+    for day in range(5):
+        for hour, (key, buyers) in product(range(0, 24, 2), (("control", 8), ("test", 5))):
+            at = NOON + (24 * day + hour) * HOUR
+            add_buyers(experiment, key, buyers, buyers // 2, at=at)
+            add_visitors(experiment, key, 60 - buyers, at=at)
+        now = NOON + (day + 1) * 24 * HOUR
+        aggregate_experiments([experiment.pk], now=now)
+        evaluate(experiment.pk, now=now)
+    record = GuardrailEvaluation.objects.get(action="paused")
+    found = explain(record)
+
+    page = " ".join(client_as("viewer").get(PAGE.format(record.sequence)).content.decode().split())
+
+    assert found is not None
+    limits = [point.limit for point in found.path if point.limit is not None]
+    assert len(limits) > 1
+    assert limits[-1] == found.evidence.limit
+    assert limits == sorted(limits, reverse=True)
+    assert "How the drop became certain" in page
+    assert "90 % of the control" in page
+    assert f"fell to {contrast_text(limits[-1])}; the pause line is 0." in page
+    assert page.count(f'<td class="cc-n">{contrast_text(limits[0])}</td>') == 1
+    assert "How the evidence grew" not in page

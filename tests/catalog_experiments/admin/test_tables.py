@@ -10,17 +10,18 @@ from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
 
-from catalog_experiments.models import Bundle
-from tests.builders import make_bundle, make_running_experiment
+from catalog_experiments.models import Bundle, BundleAcceptanceMetric, JobRun
+from tests.builders import NOON, make_bundle, make_running_experiment
 
 ClientAs = Callable[[str], Client]
 PARTS = {"basket", "basketline", "deliveryattempt"}  # the shop's own rows, and lines inside a delivery
+OF_A_MINUTE = {"callcount"}
 WORKING_SUMS = {"openunit", "bundleacceptancehour"}  # a key of two columns, which the admin cannot show
 OURS = [
     model
     for label in ("catalog_experiments", "storefront", "notifications")
     for model in apps.get_app_config(label).get_models()
-    if model._meta.model_name not in PARTS | WORKING_SUMS
+    if model._meta.model_name not in PARTS | OF_A_MINUTE | WORKING_SUMS
 ]
 EDITABLE = {"bundle", "apikey", "product", "alert", "delivery", "exclusiongroup", "holdout"}
 
@@ -40,6 +41,27 @@ def test_list__of_each_table__opens(client_as: ClientAs, model: type[Model]) -> 
     make_running_experiment()
 
     assert client_as("").get(address(model), follow=True).status_code == 200
+
+
+def test_list__of_bundles__shows_price_and_recent_acceptance(client_as: ClientAs) -> None:
+    bundle = make_bundle(bundle_slug="cups", price_minor=4050, currency="EUR")
+    make_bundle(bundle_slug="never-counted")
+    counted = {"acceptance_rate": "0.1800", "acceptance_count": 180, "sample_size": 1000, "computed_at": NOON}
+    BundleAcceptanceMetric.objects.create(bundle=bundle, **counted)
+
+    page = client_as("viewer").get(address(Bundle)).content.decode()
+
+    assert "40.50 EUR" in page
+    assert "18.00 % of 1,000 orders" in page
+    assert page.count("–") >= 1, "a bundle without a count shows a dash"
+
+
+def test_list__times__are_written_day_first_with_their_zone(client_as: ClientAs) -> None:
+    JobRun.objects.create(job="telemetry-retention", slot_at=NOON, started_at=NOON)
+
+    page = client_as("viewer").get(address(JobRun)).content.decode()
+
+    assert f"{NOON.day} {NOON:%b %Y}, 12:00 UTC" in page
 
 
 @pytest.mark.parametrize(

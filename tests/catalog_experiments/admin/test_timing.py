@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from catalog_experiments.admin.timing import timing_sentences
 from catalog_experiments.models import Experiment, PauseCause, RampState
-from tests.builders import NOON, make_bundle, make_experiment
+from tests.builders import NOON, make_experiment
 from tests.catalog_experiments.acting import edit, pause, publish
 from tests.catalog_experiments.admin.test_drafts import HOME, filled, row
 
@@ -25,13 +25,6 @@ PLAN: list[dict[str, Any]] = [
     {"coverage": 2500},
     {"coverage": 10_000},
 ]
-
-
-@pytest.fixture
-def bundles(db: None) -> None:
-    """Two bundles on one page."""
-    make_bundle(bundle_slug="cups-a")
-    make_bundle(bundle_slug="cups-b")
 
 
 def ramp_rows(*steps: dict[str, str]) -> dict[str, str]:
@@ -111,6 +104,7 @@ def test_new__twelve_variants__are_stored(client_as: ClientAs) -> None:
         ({"scheduled_start_at": "tomorrow"}, "Write a time such as"),
         ({"scheduled_end_at": "2001-01-01T00:00"}, "is past"),
         ({"alpha": "2"}, "less than or equal to 0.5"),
+        ({"alpha": "0.5"}, "above 0 and below 0.5"),
         ({"owner": "nobody-here"}, "nobody-here"),
         ({"targeting": '{"$nonsense": 1}'}, "$nonsense"),
         (ramp_rows({"coverage_percent": "5"}, {"coverage_percent": "4"}), "only rises"),

@@ -6,15 +6,17 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.utils import timezone
 
 from catalog_experiments.admin.trust import trust_rows
 from catalog_experiments.aggregation import aggregate_experiments
 from catalog_experiments.analysis import DataQuality, Gap, Report, analyze
-from catalog_experiments.models import Experiment, Exposure, TelemetryGap
+from catalog_experiments.models import Experiment, Exposure, PhaseOrigin, TelemetryGap
 from tests.builders import NOON, make_running_experiment
-from tests.catalog_experiments.buyers import add_buyers, add_visitors, phase_of
+from tests.catalog_experiments.buyers import add_buyers, add_visitors, change_phase, phase_of
+from tests.catalog_experiments.test_unexposed import buy, make_ended
 
 HOME = "/admin/merchandising/bundles"
 ClientAs = Callable[[str], Client]
@@ -95,3 +97,29 @@ def test_trust__joins_lost_and_data_silent__is_marked() -> None:
     assert rows["No exposures"] == (False, "from 2 Mar 12:00 until now")
     assert rows["Heavy revision"] == (True, "from 2 Mar 12:00 to 2 Mar 13:00 UTC")
     assert rows["Orders left out by rule"] == (True, "test: 2 bots, 1 staff")
+
+
+@pytest.mark.django_db
+def test_page__one_variant_loses_its_exposures__says_so_in_words(client_as: ClientAs) -> None:
+    experiment = make_ended()
+    for key, met, unmet in (("control", 60, 5), ("test", 60, 45)):
+        buy(key, met, is_met=True)
+        buy(key, unmet)
+        Exposure.objects.filter(unit__in=add_visitors(experiment, key, 12, at=NOON + HOUR)).update(is_mixed=True)
+    buy(None, 7)
+    change_phase(experiment, origin=PhaseOrigin.PUBLISHED)
+    aggregate_experiments([experiment.pk], now=NOON + 12 * HOUR)
+
+    page = " ".join(client_as("viewer").get(f"{HOME}/cup-saucer").content.decode().split())
+
+    assert "57. 5 : 45 by the offer they bought, unlike the buyers who were met." in page
+    assert "7 bought none: visitor ids are not stored, so nobody can say which variant was theirs" in page
+
+
+@pytest.mark.django_db
+def test_page__exposures_retired__says_that_it_is_not_known(client_as: ClientAs) -> None:
+    change_phase(make_ended(), facts_retired_at=NOON, origin=PhaseOrigin.PUBLISHED)
+
+    page = client_as("viewer").get(f"{HOME}/cup-saucer").content.decode()
+
+    assert "Not known any more: the exposures of this phase have left" in page
