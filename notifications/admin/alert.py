@@ -24,7 +24,7 @@ from notifications.sending import notice_of
 from smplat.admin_theme import TabularInline, action, display
 
 
-class DeliveryInline(TabularInline):  # type: ignore[type-arg]  # as above
+class DeliveryInline(TabularInline):  # type: ignore[type-arg]  # takes no parameters at run time
     """The messages of an alert."""
 
     model = Delivery

@@ -17,7 +17,7 @@ from notifications.models import Delivery, DeliveryAttempt, TargetHealth
 from smplat.admin_theme import TabularInline, action, display
 
 
-class AttemptInline(TabularInline):  # type: ignore[type-arg]  # as above
+class AttemptInline(TabularInline):  # type: ignore[type-arg]  # takes no parameters at run time
     """Every try of a message."""
 
     model = DeliveryAttempt

@@ -15,8 +15,9 @@ from notifications import channels, delivery, sending
 from notifications.delivery import LEASE, DeliveryResult, cancel, claim, deliver_due, send_again
 from notifications.models import Alert, Delivery, DeliveryAttempt, TargetHealth
 from notifications.outbox import enqueue
+from smplat.local_environment import free_port
 from tests.notifications.conftest import NOW, RECIPIENTS, make_draft
-from tests.sinks import HttpSink, SmtpSink, answer, free_port, hang, reset
+from tests.sinks import HttpSink, SmtpSink, answer, hang, reset
 
 pytestmark = pytest.mark.django_db
 
@@ -97,7 +98,7 @@ def test_deliver_due__passing_trouble__is_tried_again_and_arrives(
 
 def test_deliver_due__nobody_listens__is_tried_again(mail: SmtpSink) -> None:
     with override_settings(
-        BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_WEBHOOK_URL=f"http://127.0.0.1:{free_port()}/x",
+        BUNDLE_EXPERIMENT_GUARDRAIL_SLACK_WEBHOOK_URL=f"http://127.0.0.1:{free_port(0)}/x",
         BUNDLE_EXPERIMENT_GUARDRAIL_EMAIL_RECIPIENTS=[],
     ):
         enqueue(make_draft(), now=NOW)

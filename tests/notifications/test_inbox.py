@@ -23,10 +23,10 @@ from notifications.channels import CHANNELS
 from notifications.inbox import Inbox, running_inbox
 from notifications.inbox.page import inbox_page
 from notifications.outcomes import OutcomeClass
+from smplat.local_environment import free_port
 from tests.notifications.conftest import NOW
 from tests.notifications.test_channels import make_envelope
 from tests.notifications.test_messages import HOSTILE, hostile_notice
-from tests.sinks import free_port
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Running:
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Running]:
     """Open an inbox and point every channel at it."""
-    doors = Running(Inbox(tmp_path / "inbox"), free_port(), free_port())
+    doors = Running(Inbox(tmp_path / "inbox"), free_port(0), free_port(0))
     with (
         running_inbox(doors.inbox, smtp_port=doors.smtp_port, http_port=doors.http_port, zone=UTC),
         override_settings(
@@ -171,7 +171,7 @@ def test_inbox__broken_file__is_left_out(tmp_path: Path) -> None:
 
 
 def test_run_inbox__stopped_and_started_again__shows_what_came_before(tmp_path: Path) -> None:
-    http_port, smtp_port = free_port(), free_port()
+    http_port, smtp_port = free_port(0), free_port(0)
     doors = Running(Inbox(tmp_path / "inbox"), http_port, smtp_port)
     command = [sys.executable, "manage.py", "run_inbox", f"--smtp-port={smtp_port}", f"--http-port={http_port}"]
     environment = {**os.environ, "SMPLAT_STATE_DIR": str(tmp_path)}

@@ -23,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--http-port", type=int, required=True, help="port for the page, /slack and /webhook")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Listen until SIGTERM or Ctrl-C; a port that is taken exits 1."""
         inbox = Inbox(settings.STATE_DIR / "inbox")
         ended = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

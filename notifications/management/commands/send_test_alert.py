@@ -22,6 +22,7 @@ class Command(BaseCommand):
         parser.add_argument("--wait", type=float, default=30.0, metavar="SECONDS", help="give up after (default 30)")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        """Wait until every message was tried once, and write what became of each."""
         now = timezone.now()
         alert = enqueue(draft_test_alert(actor="system:send_test_alert", now=now), now=now)
         if alert is None or not alert.deliveries.exists():

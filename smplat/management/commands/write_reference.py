@@ -19,6 +19,7 @@ class Command(BaseCommand):
         parser.add_argument("--check", action="store_true", help="write nothing, fail when a page is out of date")
 
     def handle(self, **options: Any) -> None:
+        """Name the pages written; with --check exit 1 and name those out of date."""
         folder = Path(settings.BASE_DIR) / "docs"
         if options["check"]:
             if stale := [str(page.relative_to(folder)) for page in stale_pages(folder)]:
