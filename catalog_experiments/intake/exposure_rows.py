@@ -76,6 +76,9 @@ SELECT wanted.phase_id, wanted.unit FROM unnest(%s::date[], %s::uuid[], %s::uuid
 JOIN catalog_bundle_exposures kept USING (retention_month, experiment_id, phase_id, unit)
 """
 
+UNITS = 4
+"""The place of their column."""
+
 MONTH, EXPERIMENT, PHASE = slice(0, 4), slice(4, 20), slice(20, 36)
 """Where they lie in the key of a phase; the month is that of its first day, as an ordinal."""
 
@@ -87,20 +90,31 @@ class Written(NamedTuple):
     erased: Collection[bytes] = ()
 
 
-def merge(keys: Sequence[Key], sightings: Sequence[Sighting], *, is_news: bool) -> Written:
+class Rows(NamedTuple):
+    """Rows ready to be sent: their keys, and their columns in the order of `TABLE` but for the time of recording."""
+
+    keys: Sequence[Key]
+    columns: Sequence[columns.Column]
+
+
+def lay_out(keys: Sequence[Key], sightings: Sequence[Sighting]) -> Rows:
+    """Return the rows of these keys, sorted, and what was seen of each."""
+    return Rows(keys, list(_columns(keys, sightings)))
+
+
+def merge(rows: Rows, *, is_news: bool) -> Written:
     """Insert the rows, or merge them into those that are known, in one statement: it may stand without a transaction.
 
-    `is_news` is the hope that they are new; without it, those that say nothing new are looked for first.
-
-    Reading the erased units, the statement holds off an erasure until its commit, and one under way holds it off.
+    `is_news` is the hope that they are new; without it, those that say nothing new are looked for first. Reading the
+    erased units, the statement holds off an erasure until its commit, and one under way holds it off.
     """
-    sent, units = len(keys), columns.uuids([unit for _, unit in keys])
+    sent = len(rows.keys)
     [(count, phases, changed, erased)] = columns.fetch(
-        UPSERT, [*_columns(keys, sightings, units), is_news, sent, sent, sent, units]
+        UPSERT, [*rows.columns, is_news, sent, sent, sent, rows.columns[UNITS]]
     )
     if count == sent:
-        return Written(keys)
-    by_id = {key[PHASE]: key for key, _ in keys}
+        return Written(rows.keys)
+    by_id = {key[PHASE]: key for key, _ in rows.keys}
     pairs = zip(phases or (), changed or (), strict=True)
     return Written([(by_id[phase.bytes], unit.bytes) for phase, unit in pairs], {unit.bytes for unit in erased})
 
@@ -115,30 +129,28 @@ def known(keys: Iterable[Key]) -> set[Key]:
     return {(phases[phase.bytes], unit.bytes) for phase, unit in found}
 
 
-def copy(keys: Sequence[Key], sightings: Sequence[Sighting], *, meanwhile: Reading) -> bool:
+def copy(rows: Rows, *, meanwhile: Reading) -> bool:
     """Copy rows, at two thirds of what merging costs; False, with nothing written, when one of them is known.
 
     Call it inside a transaction that has read the erased units. Rows before the known one are left for the vacuum.
     Steps of `meanwhile` are done while the database works.
     """
     [(now,)] = columns.fetch("SELECT clock_timestamp()", [])
-    units = columns.uuids([unit for _, unit in keys])
     try:
         with transaction.atomic():
-            sent = [*_columns(keys, sightings, units), columns.moments([now] * len(keys))]
-            columns.copy(TABLE, sent, meanwhile=meanwhile)
+            columns.copy(TABLE, [*rows.columns, columns.moments([now] * len(rows.keys))], meanwhile=meanwhile)
     except IntegrityError:
         return False
     return True
 
 
-def _columns(keys: Sequence[Key], sightings: Sequence[Sighting], units: columns.Column) -> Iterator[columns.Column]:
+def _columns(keys: Sequence[Key], sightings: Sequence[Sighting]) -> Iterator[columns.Column]:
     claims = [sighting.claim for sighting in sightings]
     yield columns.uuids([uuid7().bytes for _ in keys])
     yield columns.days([claim.phase.month for claim in claims])
     yield columns.uuids([phase[EXPERIMENT] for phase, _ in keys])
     yield columns.uuids([phase[PHASE] for phase, _ in keys])
-    yield units
+    yield columns.uuids([unit for _, unit in keys])
     yield columns.texts([claim.variant_key for claim in claims])
     yield columns.moments([claim.exposed_at for claim in claims])
     yield columns.flags([sighting.is_mixed for sighting in sightings])

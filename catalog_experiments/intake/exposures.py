@@ -86,11 +86,13 @@ class _Batch:
         self.results: list[ItemResult] = []
 
     def reading(self) -> Reading:
-        """Check the reports and fold them into the rows of their units, a few at each step."""
+        """Check the reports and fold them into the rows of their units, a few at each step; then lay out the rows."""
         for few in chunks(self._events, READ_AT_ONCE):
             for event in few:
                 self._take(event)
             yield
+        keys = sorted(self._sightings)
+        self._rows = exposure_rows.lay_out(keys, [self._sightings[key] for key in keys])
 
     def _take(self, event: ExposureEvent) -> None:
         place = len(self.results)
@@ -112,14 +114,14 @@ class _Batch:
 
         `is_news` is the hope that the rows are new: then many of them are copied, and `meanwhile` goes on.
         """
-        rows, changed = sorted(self._sightings), set[Key]()
-        is_many = len(rows) >= COPIED_FROM
+        keys, changed = self._rows.keys, set[Key]()
+        is_many = len(keys) >= COPIED_FROM
         if is_many and is_news:
-            is_news = not exposure_rows.known(rows[:1])  # one look spares the copying of what comes again
+            is_news = not exposure_rows.known(keys[:1])  # one look spares the copying of what comes again
         is_one_statement = not (is_many and is_news) and not self._tombstones.may_stand_under_older_keys
         write = self._merge if is_one_statement else partial(self._write, is_copied=is_many, meanwhile=meanwhile)
         write_surviving(
-            rows,
+            keys,
             lambda keys: changed.update(write(keys, is_news=is_news)),
             self._refuse,
             is_one_statement=is_one_statement,
@@ -155,7 +157,7 @@ class _Batch:
             self.results[place] = refused.result(self._first_index + place)
 
     def _merge(self, keys: Sequence[Key], *, is_news: bool) -> Iterable[Key]:
-        written = exposure_rows.merge(keys, [self._sightings[key] for key in keys], is_news=is_news)
+        written = exposure_rows.merge(self._rows_of(keys), is_news=is_news)
         self._without(written.erased, keys)
         return written.changed
 
@@ -163,10 +165,15 @@ class _Batch:
         welcome = self._without(self._tombstones.erased(), keys)
         if self._tombstones.may_stand_under_older_keys:
             return self._merge_under_their_keys(welcome)
-        sightings = [self._sightings[key] for key in welcome]
-        if not welcome or (is_copied and exposure_rows.copy(welcome, sightings, meanwhile=meanwhile)):
+        if not welcome or (is_copied and exposure_rows.copy(self._rows_of(welcome), meanwhile=meanwhile)):
             return welcome
         return self._merge(welcome, is_news=is_news)
+
+    def _rows_of(self, keys: Sequence[Key]) -> exposure_rows.Rows:
+        """Return the rows as they were laid out; of some of them anew."""
+        if len(keys) == len(self._rows.keys):
+            return self._rows
+        return exposure_rows.lay_out(keys, [self._sightings[key] for key in keys])
 
     def _merge_under_their_keys(self, keys: Sequence[Key]) -> Iterable[Key]:
         """Merge each report into the row that its unit has under an older key; without one, as always."""
@@ -175,7 +182,8 @@ class _Batch:
         key_of = {(phase, digest): (phase, unit) for phase, unit in keys for digest in (unit, *older.get(unit, ()))}
         moved = {key_of[row]: row for row in known}
         rows = sorted(moved.get(key, key) for key in keys)
-        written = exposure_rows.merge(rows, [self._sightings[key_of[row]] for row in rows], is_news=True)
+        laid_out = exposure_rows.lay_out(rows, [self._sightings[key_of[row]] for row in rows])
+        written = exposure_rows.merge(laid_out, is_news=True)
         return [key_of[row] for row in written.changed]
 
     def _without(self, erased: Collection[bytes], keys: Sequence[Key]) -> Sequence[Key]:

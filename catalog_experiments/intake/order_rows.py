@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -72,22 +71,34 @@ class StoredOrder:
     state: OrderState
 
 
-def insert(orders: Iterable[OrderRecord], *, is_hoped_new: bool, meanwhile: Reading) -> dict[str, bytes]:
+class Rows(NamedTuple):
+    """Orders ready to be sent: their ids by reference, and their columns in the order of `TABLE` but for the times."""
+
+    ids: Mapping[str, bytes]
+    columns: Sequence[columns.Column]
+
+
+def lay_out(orders: Iterable[OrderRecord]) -> Rows:
+    """Return the rows of orders of different references, in the order of these."""
+    known = sorted(orders, key=_reference)
+    ids = {order.ref: uuid7().bytes for order in known}
+    return Rows(ids, list(_columns(ids.values(), known)))
+
+
+def insert(rows: Rows, *, is_hoped_new: bool, meanwhile: Reading) -> dict[str, bytes]:
     """Insert the orders that are new and return their ids by reference; a reference that exists is left alone.
 
     `is_hoped_new` says that all of them may be new: then many are copied first, at three quarters of the cost, and
     steps of `meanwhile` are done while the database works. Call it inside a transaction.
     """
-    rows = sorted(orders, key=_reference)
-    if not rows:
+    count = len(rows.ids)
+    if not count:
         return {}
-    ids = {order.ref: uuid7().bytes for order in rows}
-    sent = list(_columns(ids.values(), rows))
-    if is_hoped_new and len(rows) >= COPIED_FROM and _are_copied(sent, len(rows), meanwhile):
-        return ids
-    [(count, added)] = columns.fetch(INSERT, [*sent, len(rows)])
-    refs = ids if count == len(rows) else added or ()
-    return {ref: ids[ref] for ref in refs}
+    if is_hoped_new and count >= COPIED_FROM and _are_copied(rows, meanwhile):
+        return dict(rows.ids)
+    [(inserted, added)] = columns.fetch(INSERT, [*rows.columns, count])
+    refs = rows.ids if inserted == count else added or ()
+    return {ref: rows.ids[ref] for ref in refs}
 
 
 def insert_outcomes(outcomes: Iterable[tuple[bytes, bytes, bool]], *, meanwhile: Reading) -> None:
@@ -143,11 +154,12 @@ def withdraw_outcomes(outcomes: Iterable[tuple[UUID, UUID]]) -> None:
     _execute(WITHDRAW_OUTCOMES, [{"order_id": order_id, "bundle_id": bundle_id} for order_id, bundle_id in outcomes])
 
 
-def _are_copied(sent: Sequence[columns.Column], count: int, meanwhile: Reading) -> bool:
+def _are_copied(rows: Rows, meanwhile: Reading) -> bool:
     [(now,)] = columns.fetch("SELECT clock_timestamp()", [])
     try:
         with transaction.atomic():
-            columns.copy(TABLE, [*sent, *repeat(columns.moments([now] * count), 2)], meanwhile=meanwhile)
+            times = columns.moments([now] * len(rows.ids))
+            columns.copy(TABLE, [*rows.columns, times, times], meanwhile=meanwhile)
     except IntegrityError:
         return False  # one of them is known; rows before it are left for the vacuum
     return True

@@ -87,11 +87,12 @@ class _Batch:
         self._results: dict[int, ItemResult] = {}
 
     def reading(self) -> Reading:
-        """Check the orders, a few at each step."""
+        """Check the orders, a few at each step; then lay out their rows."""
         for few in chunks(list(enumerate(self._events)), READ_AT_ONCE):
             for place, event in few:
                 self._take(place, event)
             yield
+        self._rows = order_rows.lay_out(order for _, order in self._orders)
 
     def _take(self, place: int, event: OrderEvent) -> None:
         try:
@@ -127,7 +128,8 @@ class _Batch:
             for _, order in wave
             if order.ref not in known and not (order.placed.is_late and self._rules.check_lateness)
         ]
-        inserted = order_rows.insert(fresh, is_hoped_new=is_news, meanwhile=meanwhile)
+        rows = self._rows if len(fresh) == len(self._orders) else order_rows.lay_out(fresh)
+        inserted = order_rows.insert(rows, is_hoped_new=is_news, meanwhile=meanwhile)
         outcomes = (
             (inserted[order.ref], bundle.key, is_taken)
             for order in fresh
