@@ -54,7 +54,7 @@ def record_exposures(
     if not events:
         return ()
     rules = _Rules(ClaimBook(event.experiment for event in events), Screen.of_site(), now, check_lateness)
-    batches = [_Batch(start, events[start : start + CHUNK], rules) for start in range(0, len(events), CHUNK)]
+    batches = (_Batch(start, events[start : start + CHUNK], rules) for start in range(0, len(events), CHUNK))
     results: list[ItemResult] = []
     is_news = True
     for batch, following in read_in_turn(batches):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Protocol, TypeVar
 
@@ -21,6 +21,7 @@ class _Readable(Protocol):
 
 
 Batch = TypeVar("Batch", bound=_Readable)
+_NOTHING: Reading = iter(())
 
 
 def chunks(items: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
@@ -29,12 +30,17 @@ def chunks(items: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
         yield items[start : start + size]
 
 
-def read_in_turn(batches: Sequence[Batch]) -> Iterator[tuple[Batch, Reading]]:
+def read_in_turn(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Reading]]:
     """Yield each batch once it is read whole, with the reading of the next one, for while the database works."""
-    readings = [batch.reading() for batch in batches]
-    for batch, reading, following in zip(batches, readings, [*readings[1:], iter(())], strict=True):
+    waiting = iter(batches)
+    batch = next(waiting, None)
+    reading = batch.reading() if batch else _NOTHING
+    while batch:
         deque(reading, maxlen=0)
-        yield batch, following
+        following = next(waiting, None)
+        reading = following.reading() if following else _NOTHING
+        yield batch, reading
+        batch = following
 
 
 @contextmanager
