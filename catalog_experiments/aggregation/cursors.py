@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -55,11 +56,10 @@ def claim(phases: Iterable[Phase], watermark: Watermark) -> Scope:
     wanted = sorted(phases, key=_key)
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
-    AggregationCursor.objects.bulk_create([AggregationCursor(phase=phase) for phase in wanted], ignore_conflicts=True)
-    rows = {
-        row.phase_id: row
-        for row in AggregationCursor.objects.select_for_update().filter(phase__in=wanted).order_by("phase_id")
-    }
+    rows = _locked(wanted)
+    if missing := [AggregationCursor(phase=phase) for phase in wanted if phase.pk not in rows]:
+        AggregationCursor.objects.bulk_create(missing, ignore_conflicts=True)
+        rows = _locked(wanted)
     # Asked under the lock: whoever retires facts holds the same row.
     countable = Phase.objects.with_facts().filter(pk__in=[phase.pk for phase in wanted])
     with_facts = set(countable.values_list("pk", flat=True))
@@ -72,6 +72,11 @@ def claim(phases: Iterable[Phase], watermark: Watermark) -> Scope:
             since[phase.pk] = row.recorded_to - OVERLAP
             open_from[phase.pk] = row.open_from or open_from[phase.pk]
     return replace(scope, since=since, open_from=open_from)
+
+
+def _locked(phases: Sequence[Phase]) -> dict[UUID, AggregationCursor]:
+    rows = AggregationCursor.objects.select_for_update().filter(phase__in=phases).order_by("phase_id")
+    return {row.phase_id: row for row in rows}
 
 
 def reopened(scope: Scope, watermark: Watermark) -> Scope:

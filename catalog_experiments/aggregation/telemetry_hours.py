@@ -7,9 +7,10 @@ minutes of facts, whatever the history.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import orjson
 from django.db import connection, transaction
@@ -145,9 +146,9 @@ def update_telemetry_hours(phases: Iterable[Phase], *, now: datetime, recounted:
     known = [phase for phase in phases if phase.closed_at is None or phase.closed_at > now - AFTER_CLOSING]
     if not known:
         return
-    newest = _with_newest(known)
-    late_from = _late_from(newest) if recounted > RECOUNTED else None
-    spans = [row for phase in newest for row in _span_rows(phase, now, recounted, late_from)]
+    counted_to = _newest_hours(known)
+    late_from = _late_from(known, counted_to) if recounted > RECOUNTED else None
+    spans = [row for phase in known for row in _span_rows(phase, counted_to[phase.pk], now, recounted, late_from)]
     parameters = {
         "phases": [phase.pk for phase in known],
         "wanted": orjson.dumps(spans).decode(),
@@ -157,32 +158,34 @@ def update_telemetry_hours(phases: Iterable[Phase], *, now: datetime, recounted:
         "last_at": now,
         "newest": hour_of(now),
     }
-    are_many_new = sum(phase.counted_to is None for phase in newest) > MANY_PHASES
+    are_many_new = list(counted_to.values()).count(None) > MANY_PHASES
     with transaction.atomic(), connection.cursor() as cursor:
         for statement in (FOR_BULK, LAY_OUT_WEEKS, COUNT_WEEKS, AS_BEFORE) if are_many_new else (COUNT_HOURS,):
             cursor.execute(statement, parameters)
 
 
-def _with_newest(phases: Sequence[Phase]) -> list[Any]:
+def _newest_hours(phases: Sequence[Phase]) -> dict[UUID, datetime | None]:
+    """Return the last hour that was counted of each phase, None for one that is new."""
     newest = TelemetryHour.objects.filter(phase=OuterRef("pk")).order_by("-hour_at").values("hour_at")[:1]
-    rows = Phase.objects.filter(pk__in=[phase.pk for phase in phases])
-    return list(rows.annotate(counted_to=Subquery(newest)))
+    rows = Phase.objects.filter(pk__in=[phase.pk for phase in phases]).annotate(counted_to=Subquery(newest))
+    return dict(rows.values_list("pk", "counted_to"))
 
 
-def _late_from(newest: Sequence[Any]) -> datetime | None:
+def _late_from(phases: Sequence[Phase], counted_to: Mapping[UUID, datetime | None]) -> datetime | None:
     """Return when the earliest event happened of all that may have come since the phases were last counted."""
-    counted_to = [phase.counted_to for phase in newest if phase.counted_to is not None]
-    if not counted_to:
+    known = [hour for hour in counted_to.values() if hour is not None]
+    if not known:
         return None
-    months = sorted({retention_month(phase.opened_at) for phase in newest})
+    months = sorted({retention_month(phase.opened_at) for phase in phases})
     with connection.cursor() as cursor:
-        cursor.execute(LATE, {"months": months, "since": min(counted_to) - OVERLAP})
+        cursor.execute(LATE, {"months": months, "since": min(known) - OVERLAP})
         (late_from,) = cursor.fetchone()
     return late_from  # type: ignore[no-any-return]  # a column is anything
 
 
-def _span_rows(phase: Any, now: datetime, recounted: timedelta, late_from: datetime | None) -> list[dict[str, Any]]:
-    counted_to = phase.counted_to
+def _span_rows(
+    phase: Phase, counted_to: datetime | None, now: datetime, recounted: timedelta, late_from: datetime | None
+) -> list[dict[str, Any]]:
     if counted_to is None:
         since = max(phase.opened_at, now - HISTORY)
     else:

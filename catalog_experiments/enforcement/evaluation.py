@@ -108,7 +108,8 @@ def record_quiet(judgements: Sequence[Judgement], *, now: datetime, trigger: str
     """
     with transaction.atomic():
         ids = [judgement.frame.experiment.pk for judgement in judgements]
-        locked = {experiment.pk: experiment for experiment in Experiment.objects.locked(ids)}
+        states = Experiment.objects.only("status", "current_phase", "lock_version")  # nothing else may have moved
+        locked = {experiment.pk: experiment for experiment in states.locked(ids)}
         known = _recorded(judgements)
         fresh = [each for each in judgements if _key(each) not in known]
         drafts = [_quiet_draft(each, locked[each.frame.experiment.pk], now, trigger) for each in fresh]

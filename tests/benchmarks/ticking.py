@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import gc
 import json
 import logging
 import sys
@@ -23,6 +22,7 @@ from django.test.utils import CaptureQueriesContext  # noqa: E402
 from catalog_experiments.enforcement import evaluate_due  # noqa: E402
 from catalog_experiments.models import GuardrailEvaluation  # noqa: E402
 from catalog_experiments.phases import ensure_exposure_partition  # noqa: E402
+from smplat.celery import rest_the_collector  # noqa: E402
 from tests.builders import make_running_experiment  # noqa: E402
 
 UNITS, ROUNDS, OPENED_DAYS = 1_200, 5, 14
@@ -65,8 +65,7 @@ def measured(experiments: int) -> dict[str, float]:
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE")
     evaluate_due(now=dt.datetime.now(dt.UTC))
-    gc.collect()
-    gc.freeze()  # as the workers do
+    rest_the_collector()  # as the workers do
     quiet, quiet_cpu, quiet_queries = _rounds(experiments, _nothing)
     news, news_cpu, news_queries = _rounds(experiments, _new_orders)
     size = Func("inputs", function="pg_column_size", output_field=IntegerField())
