@@ -74,7 +74,7 @@ def claim(phases: Iterable[Phase], watermark: Watermark) -> Scope:
     return replace(scope, since=since, open_from=open_from)
 
 
-def _locked(phases: Sequence[Phase]) -> dict[UUID, AggregationCursor]:
+def _locked(phases: Sequence[Phase]) -> dict[UUID | None, AggregationCursor]:
     rows = AggregationCursor.objects.select_for_update().filter(phase__in=phases).order_by("phase_id")
     return {row.phase_id: row for row in rows}
 
