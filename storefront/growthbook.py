@@ -86,6 +86,7 @@ def _experiment(plan: Plan) -> Rule:
     rule = {
         "id": f"{plan.slug}-{plan.phase}",
         "key": plan.slug,
+        "name": plan.slug,
         "phase": str(plan.phase),
         "seed": plan.salt,
         **_HASHING,

@@ -48,6 +48,7 @@ def test_features__running__is_one_experiment_with_explicit_ranges(hold: Hold) -
             {
                 "id": "cup-saucer-3",
                 "key": SLUG,
+                "name": SLUG,
                 "phase": "3",
                 "seed": "seed",
                 "hashAttribute": "id",
