@@ -35,7 +35,6 @@ class ExperimentRow(NamedTuple):
     unit_kind: str
     forced_units: dict[str, str]
     coverage: int
-    metadata: dict[str, Any]
     exclusion_group__pk: UUID | None
     exclusion_group__salt: str | None
     exclusion_start: int

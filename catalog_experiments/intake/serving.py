@@ -27,7 +27,7 @@ class Serving(Protocol):
 
     @property
     def unserved_spans(self) -> list[Any]:
-        """Pauses as [from, to or null] in ISO 8601."""
+        """Pauses and waits for the slot as [from, to or null] in ISO 8601."""
 
 
 def served_spans(phase: Serving) -> tuple[ServedSpan, ...]:
