@@ -23,20 +23,11 @@ def digest_unit(unit_id: str) -> UUID:
     Raises:
         UnicodeEncodeError: the id holds a lone surrogate.
     """
-    return UUID(bytes=digest_bytes(unit_id))
-
-
-def digest_bytes(unit_id: str) -> bytes:
-    """Return the 16 bytes of `digest_unit`, a third of its cost.
-
-    Raises:
-        UnicodeEncodeError: the id holds a lone surrogate.
-    """
-    return _digest(unit_id, _hashes(tuple(settings.UNIT_ID_HASH_KEY))[0])
+    return UUID(bytes=digester()(unit_id))
 
 
 def digester() -> Callable[[str], bytes]:
-    """Return `digest_bytes` with the newest key at hand, for many units in a row."""
+    """Return what gives the 16 bytes of `digest_unit`, a fifth of its cost for many units in a row."""
     return partial(_digest, keyed=_hashes(tuple(settings.UNIT_ID_HASH_KEY))[0])
 
 

@@ -72,7 +72,7 @@ def _settle_named(event: ExposureEvent, exposed_at: datetime, named: PhaseClaims
         raise Refused("phase_unknown", f"The experiment has no phase {event.phase}.")
     opened_at = named.spans[0].start_at if named.spans else exposed_at
     # Nobody can name a phase before it opened: the caller's clock is slow.
-    if opened_at - FUTURE_TOLERANCE <= exposed_at < opened_at:
+    if exposed_at < opened_at and exposed_at >= opened_at - FUTURE_TOLERANCE:
         exposed_at = opened_at
     return checked(event, exposed_at, (named,) if named.served_at(exposed_at) else ())
 

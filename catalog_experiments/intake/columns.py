@@ -6,12 +6,12 @@ from 2000 in microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from itertools import chain, islice, repeat
 from struct import Struct
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from django.db import connection
@@ -19,14 +19,18 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
+from catalog_experiments.intake.pipes import WorkingWriter
+
+Value = TypeVar("Value", bound=Hashable)
+
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 DAY_ZERO = EPOCH.date()
 NULL = b"\xff\xff\xff\xff"
 YES, NO = b"\0\0\0\x01\x01", b"\0\0\0\x01\0"
 BOOLEAN, BIGINT, TEXT, DATE, TIMESTAMP, UUID, JSONB = 16, 20, 25, 1082, 1184, 2950, 3802
 
-COPIED_AT_ONCE = 250
-"""Rows of a piece."""
+COPIED_AT_ONCE = 500
+"""Rows of a piece: a step of other work fits between two."""
 
 COPY_BEGINS, COPY_ENDS = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
@@ -73,15 +77,15 @@ def execute(statement: str, parameters: Sequence[object]) -> None:
 def copy(into: str, columns: Sequence[Column], *, meanwhile: Iterator[None]) -> None:
     """Copy the rows of columns `into` a `table (columns)` in the binary format of COPY, in which values lie as here.
 
-    After each piece that is sent, `meanwhile` does a step of other work: the server stores the piece at the same time.
+    `meanwhile` does steps of other work while the server stores.
     """
     begins = repeat(_COUNT.pack(len(columns)))
     rows = zip(begins, *(column.parts for column in columns), strict=False)
-    with _cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN (FORMAT BINARY)") as pipe:
+    statement = f"COPY {into} FROM STDIN (FORMAT BINARY)"
+    with _cursor() as cursor, cursor.copy(statement, writer=WorkingWriter(cursor, meanwhile)) as pipe:
         pipe.write(COPY_BEGINS)
         while piece := b"".join(chain.from_iterable(islice(rows, COPIED_AT_ONCE))):
             pipe.write(piece)
-            next(meanwhile, None)
         pipe.write(COPY_ENDS)
 
 
@@ -100,16 +104,24 @@ def uuids(values: Sequence[bytes | None]) -> Column:
     return _nullable(UUID, [NULL if value is None else b"\0\0\0\x10" + value for value in values])
 
 
-def texts(values: Sequence[str | None]) -> Column:
+def texts(values: Sequence[str]) -> Column:
     """Return a column of texts."""
-    return _nullable(TEXT, [NULL if value is None else _text(value) for value in values])
+    return Column(TEXT, [_text(value) for value in values])
+
+
+def labels(values: Sequence[str | None]) -> Column:
+    """Return a column of texts of which there are few."""
+    return _repeating(TEXT, values, _text)
 
 
 def documents(values: Sequence[bytes | None]) -> Column:
     """Return a column of jsonb, given as JSON texts."""
-    return _nullable(
-        JSONB, [NULL if value is None else _LENGTH.pack(len(value) + 1) + b"\x01" + value for value in values]
-    )
+    return _nullable(JSONB, [NULL if value is None else _document(value) for value in values])
+
+
+def descriptions(values: Sequence[bytes | None]) -> Column:
+    """Return a column of jsonb, given as JSON texts of which there are few."""
+    return _repeating(JSONB, values, _document)
 
 
 def wholes(values: Sequence[int | None]) -> Column:
@@ -124,7 +136,7 @@ def moments(values: Sequence[datetime | None]) -> Column:
 
 def days(values: Sequence[date]) -> Column:
     """Return a column of dates."""
-    return Column(DATE, [_DAY.pack(4, (value - DAY_ZERO).days) for value in values])
+    return _repeating(DATE, values, _day)
 
 
 def flags(values: Sequence[bool]) -> Column:
@@ -134,6 +146,19 @@ def flags(values: Sequence[bool]) -> Column:
 
 def _nullable(element: int, parts: Sequence[bytes]) -> Column:
     return Column(element, parts, has_null=NULL in parts)
+
+
+def _repeating(element: int, values: Sequence[Value | None], part: Callable[[Value], bytes]) -> Column:
+    parts = {value: NULL if value is None else part(value) for value in set(values)}
+    return Column(element, [parts[value] for value in values], has_null=None in parts)
+
+
+def _document(value: bytes) -> bytes:
+    return _LENGTH.pack(len(value) + 1) + b"\x01" + value
+
+
+def _day(value: date) -> bytes:
+    return _DAY.pack(4, (value - DAY_ZERO).days)
 
 
 def _text(value: str) -> bytes:

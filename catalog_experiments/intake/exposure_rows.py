@@ -11,7 +11,7 @@ from uuid_utils import uuid7
 
 from catalog_experiments.intake import columns
 from catalog_experiments.intake.sightings import Key, Sighting
-from catalog_experiments.intake.writing import Reading
+from catalog_experiments.intake.steps import Steps, Work, one_by_one
 
 TABLE = """catalog_bundle_exposures (
     id, retention_month, experiment_id, phase_id, unit, variant_key, exposed_at, is_mixed, is_fault, is_holdout,
@@ -97,9 +97,9 @@ class Rows(NamedTuple):
     columns: Sequence[columns.Column]
 
 
-def lay_out(keys: Sequence[Key], sightings: Sequence[Sighting]) -> Rows:
-    """Return the rows of these keys, sorted, and what was seen of each."""
-    return Rows(keys, list(_columns(keys, sightings)))
+def lay_out(keys: Sequence[Key], sightings: Sequence[Sighting]) -> Steps[Rows]:
+    """Lay out the rows of these keys, sorted, and of what was seen of each, a column at each step."""
+    return Rows(keys, (yield from one_by_one(_columns(keys, sightings))))
 
 
 def merge(rows: Rows, *, is_news: bool) -> Written:
@@ -129,11 +129,11 @@ def known(keys: Iterable[Key]) -> set[Key]:
     return {(phases[phase.bytes], unit.bytes) for phase, unit in found}
 
 
-def copy(rows: Rows, *, meanwhile: Reading) -> bool:
+def copy(rows: Rows, *, meanwhile: Work) -> bool:
     """Copy rows, at two thirds of what merging costs; False, with nothing written, when one of them is known.
 
     Call it inside a transaction that has read the erased units. Rows before the known one are left for the vacuum.
-    Steps of `meanwhile` are done while the database works.
+    `meanwhile` goes on while the database works.
     """
     [(now,)] = columns.fetch("SELECT clock_timestamp()", [])
     try:
@@ -151,11 +151,11 @@ def _columns(keys: Sequence[Key], sightings: Sequence[Sighting]) -> Iterator[col
     yield columns.uuids([phase[EXPERIMENT] for phase, _ in keys])
     yield columns.uuids([phase[PHASE] for phase, _ in keys])
     yield columns.uuids([unit for _, unit in keys])
-    yield columns.texts([claim.variant_key for claim in claims])
+    yield columns.labels([claim.variant_key for claim in claims])
     yield columns.moments([claim.exposed_at for claim in claims])
     yield columns.flags([sighting.is_mixed for sighting in sightings])
     yield columns.flags([sighting.claimed_key is not None for sighting in sightings])
     yield columns.flags([sighting.is_holdout for sighting in sightings])
-    yield columns.texts([sighting.claimed_key for sighting in sightings])
-    yield columns.texts([sighting.excluded_as for sighting in sightings])
-    yield columns.documents([sighting.segments for sighting in sightings])
+    yield columns.labels([sighting.claimed_key for sighting in sightings])
+    yield columns.labels([sighting.excluded_as for sighting in sightings])
+    yield columns.descriptions([sighting.segments for sighting in sightings])

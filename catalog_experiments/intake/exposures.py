@@ -16,14 +16,15 @@ from catalog_experiments.intake.events import ExposureEvent, ItemResult, Refused
 from catalog_experiments.intake.fields import read_segments, read_text, read_time, refuse_late
 from catalog_experiments.intake.screening import Screen
 from catalog_experiments.intake.sightings import Key, Sighting
+from catalog_experiments.intake.steps import Work, outcome
 from catalog_experiments.intake.tombstones import ERASED, Tombstones
-from catalog_experiments.intake.writing import Reading, chunks, collector_at_rest, read_in_turn, write_surviving
+from catalog_experiments.intake.writing import chunks, collector_at_rest, read_in_turn, write_surviving
 from catalog_experiments.models import IntakeKind
 from catalog_experiments.units import digester
 
 CHUNK = 10_000
-READ_AT_ONCE = 250
-"""Reports checked while one piece is stored."""
+READ_AT_ONCE = 50
+"""Reports checked at each step."""
 
 COPIED_FROM = 500
 """Rows of a chunk from which on they are copied, in the hope that all are new; fewer are merged in one statement."""
@@ -85,14 +86,14 @@ class _Batch:
         self._digest = digester()
         self.results: list[ItemResult] = []
 
-    def reading(self) -> Reading:
+    def reading(self) -> Work:
         """Check the reports and fold them into the rows of their units, a few at each step; then lay out the rows."""
         for few in chunks(self._events, READ_AT_ONCE):
             for event in few:
                 self._take(event)
             yield
         keys = sorted(self._sightings)
-        self._rows = exposure_rows.lay_out(keys, [self._sightings[key] for key in keys])
+        self._rows = yield from exposure_rows.lay_out(keys, [self._sightings[key] for key in keys])
 
     def _take(self, event: ExposureEvent) -> None:
         place = len(self.results)
@@ -109,7 +110,7 @@ class _Batch:
         if known is not sighting:
             known.fold(sighting)
 
-    def store(self, *, is_news: bool, meanwhile: Reading) -> bool:
+    def store(self, *, is_news: bool, meanwhile: Work) -> bool:
         """Write the rows, mark the reports that told nothing new, and say whether each row was new or changed.
 
         `is_news` is the hope that the rows are new: then many of them are copied, and `meanwhile` goes on.
@@ -161,7 +162,7 @@ class _Batch:
         self._without(written.erased, keys)
         return written.changed
 
-    def _write(self, keys: Sequence[Key], *, is_news: bool, is_copied: bool, meanwhile: Reading) -> Iterable[Key]:
+    def _write(self, keys: Sequence[Key], *, is_news: bool, is_copied: bool, meanwhile: Work) -> Iterable[Key]:
         welcome = self._without(self._tombstones.erased(), keys)
         if self._tombstones.may_stand_under_older_keys:
             return self._merge_under_their_keys(welcome)
@@ -173,7 +174,7 @@ class _Batch:
         """Return the rows as they were laid out; of some of them anew."""
         if len(keys) == len(self._rows.keys):
             return self._rows
-        return exposure_rows.lay_out(keys, [self._sightings[key] for key in keys])
+        return outcome(exposure_rows.lay_out(keys, [self._sightings[key] for key in keys]))
 
     def _merge_under_their_keys(self, keys: Sequence[Key]) -> Iterable[Key]:
         """Merge each report into the row that its unit has under an older key; without one, as always."""
@@ -183,7 +184,7 @@ class _Batch:
         moved = {key_of[row]: row for row in known}
         rows = sorted(moved.get(key, key) for key in keys)
         laid_out = exposure_rows.lay_out(rows, [self._sightings[key_of[row]] for row in rows])
-        written = exposure_rows.merge(laid_out, is_news=True)
+        written = exposure_rows.merge(outcome(laid_out), is_news=True)
         return [key_of[row] for row in written.changed]
 
     def _without(self, erased: Collection[bytes], keys: Sequence[Key]) -> Sequence[Key]:

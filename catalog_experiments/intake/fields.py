@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import NamedTuple
 
 import orjson
 
@@ -25,7 +25,8 @@ MOST_SEGMENTS = 20
 LONGEST_SEGMENT = 100
 
 
-class Arrival(NamedTuple):
+@dataclass(slots=True)  # nobody changes one; not frozen, as `ItemResult`
+class Arrival:
     """A time as it is stored; `is_clamped` when the caller's lay ahead of now, `is_late` past the limit."""
 
     at: datetime
@@ -39,7 +40,8 @@ def read_time(value: object, *, now: datetime, name: str) -> Arrival:
     Raises:
         Refused: no aware time, or more than five minutes ahead.
     """
-    if not isinstance(value, datetime) or value.tzinfo is None or value.utcoffset() is None:
+    # Mostly UTC, which has an offset for sure.
+    if not isinstance(value, datetime) or (value.tzinfo is not UTC and value.utcoffset() is None):
         raise Refused(f"{name}_invalid", f"{name} must be a time with its zone.")
     if value <= now:
         return Arrival(value, is_late=value < now - LATEST)

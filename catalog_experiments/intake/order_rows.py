@@ -9,14 +9,12 @@ from uuid import UUID
 
 import orjson
 from django.db import IntegrityError, connection, transaction
-from django.db.models.functions import Collate
 from uuid_utils import uuid7
 
 from catalog_experiments.intake import columns
 from catalog_experiments.intake.events import OrderLine
 from catalog_experiments.intake.order_state import OrderRecord, OrderState, margin_minor
-from catalog_experiments.intake.writing import Reading
-from catalog_experiments.models import Order
+from catalog_experiments.intake.steps import Steps, Work, one_by_one
 
 COPIED_FROM = 500
 """Rows of a chunk from which on they are copied, in the hope that all are new; fewer are inserted in one statement."""
@@ -42,6 +40,12 @@ SELECT count(*), CASE WHEN count(*) < %s THEN array_agg(order_ref) END FROM adde
 """
 
 KNOWN = "SELECT order_ref FROM catalog_checkout_orders WHERE order_ref = ANY(%s)"
+
+LOCK = """
+SELECT order_ref, id, content_digest, status, cancelled_at, refunded_minor,
+       ARRAY(SELECT COALESCE((line ->> 'returned')::bigint, 0) FROM jsonb_array_elements(lines) AS line), excluded_as
+FROM catalog_checkout_orders WHERE order_ref = ANY(%s) ORDER BY order_ref COLLATE "C" FOR UPDATE
+"""
 
 REVISE = """
 UPDATE catalog_checkout_orders AS kept SET
@@ -78,18 +82,22 @@ class Rows(NamedTuple):
     columns: Sequence[columns.Column]
 
 
-def lay_out(orders: Iterable[OrderRecord]) -> Rows:
-    """Return the rows of orders of different references, in the order of these."""
+Outcome = tuple[str, bytes, bool]
+"""Of an order by its reference: the id of a bundle, and whether the order took it."""
+
+
+def lay_out(orders: Iterable[OrderRecord]) -> Steps[Rows]:
+    """Lay out the rows of orders of different references, in the order of these, a column at each step."""
     known = sorted(orders, key=_reference)
     ids = {order.ref: uuid7().bytes for order in known}
-    return Rows(ids, list(_columns(ids.values(), known)))
+    return Rows(ids, (yield from one_by_one(_columns(ids.values(), known))))
 
 
-def insert(rows: Rows, *, is_hoped_new: bool, meanwhile: Reading) -> dict[str, bytes]:
+def insert(rows: Rows, *, is_hoped_new: bool, meanwhile: Work) -> dict[str, bytes]:
     """Insert the orders that are new and return their ids by reference; a reference that exists is left alone.
 
     `is_hoped_new` says that all of them may be new: then many are copied first, at three quarters of the cost, and
-    steps of `meanwhile` are done while the database works. Call it inside a transaction.
+    `meanwhile` goes on while the database works. Call it inside a transaction.
     """
     count = len(rows.ids)
     if not count:
@@ -101,15 +109,12 @@ def insert(rows: Rows, *, is_hoped_new: bool, meanwhile: Reading) -> dict[str, b
     return {ref: rows.ids[ref] for ref in refs}
 
 
-def insert_outcomes(outcomes: Iterable[tuple[bytes, bytes, bool]], *, meanwhile: Reading) -> None:
-    """Insert (order id, bundle id, accepted) rows of orders that this transaction inserted; `meanwhile` as above."""
-    rows = list(outcomes)
+def insert_outcomes(inserted: Mapping[str, bytes], outcomes: Sequence[Outcome], *, meanwhile: Work) -> None:
+    """Insert the outcomes of orders that this transaction inserted; those of others are passed over."""
+    rows = [outcome for outcome in outcomes if outcome[0] in inserted]
     if not rows:
         return
-    orders, bundles, accepted = zip(*rows, strict=True)
-    keys = [uuid7().bytes for _ in rows]
-    sent = [columns.uuids(keys), columns.uuids(orders), columns.uuids(bundles), columns.flags(accepted)]
-    columns.copy(OUTCOMES, sent, meanwhile=meanwhile)
+    columns.copy(OUTCOMES, list(_outcome_columns(inserted, rows)), meanwhile=meanwhile)
 
 
 def known(refs: Iterable[str]) -> frozenset[str]:
@@ -117,18 +122,13 @@ def known(refs: Iterable[str]) -> frozenset[str]:
     return frozenset(ref for (ref,) in columns.fetch(KNOWN, [list(refs)]))
 
 
-def locked(refs: Iterable[str]) -> dict[str, StoredOrder]:
+def lock(refs: Iterable[str]) -> dict[str, StoredOrder]:
     """Lock the orders with these references, in their order, and return them by reference."""
     wanted = list(refs)
-    if not wanted:
-        return {}
-    rows = Order.objects.select_for_update().filter(order_ref__in=wanted).order_by(Collate("order_ref", "C"))
-    fields = ("order_ref", "id", "content_digest", "lines", "status", "cancelled_at", "refunded_minor", "excluded_as")
+    rows = columns.fetch(LOCK, [wanted]) if wanted else ()
     return {
-        ref: StoredOrder(
-            order_id, digest.bytes, OrderState(status, cancelled_at, refunded_minor, _returned(lines), excluded)
-        )
-        for ref, order_id, digest, lines, status, cancelled_at, refunded_minor, excluded in rows.values_list(*fields)
+        ref: StoredOrder(order_id, digest.bytes, OrderState(status, cancelled_at, refunded, tuple(returned), excluded))
+        for ref, order_id, digest, status, cancelled_at, refunded, returned, excluded in rows
     }
 
 
@@ -154,7 +154,7 @@ def withdraw_outcomes(outcomes: Iterable[tuple[UUID, UUID]]) -> None:
     _execute(WITHDRAW_OUTCOMES, [{"order_id": order_id, "bundle_id": bundle_id} for order_id, bundle_id in outcomes])
 
 
-def _are_copied(rows: Rows, meanwhile: Reading) -> bool:
+def _are_copied(rows: Rows, meanwhile: Work) -> bool:
     [(now,)] = columns.fetch("SELECT clock_timestamp()", [])
     try:
         with transaction.atomic():
@@ -188,15 +188,22 @@ def _columns(ids: Iterable[bytes], orders: Sequence[OrderRecord]) -> Iterator[co
     yield columns.wholes([order.revenue_minor for order in orders])
     yield columns.wholes([margin_minor(order.lines) for order in orders])
     yield columns.wholes([state.refunded_minor for state in states])
-    yield columns.texts([order.currency for order in orders])
+    yield columns.labels([order.currency for order in orders])
     yield columns.documents([orjson.dumps([_line(line) for line in order.lines]) for order in orders])
     yield columns.documents([_names(order.accepted_bundles) for order in orders])
-    yield columns.documents([orjson.dumps(order.offers) if order.offers else b"[]" for order in orders])
-    yield columns.texts([state.status for state in states])
-    yield columns.texts([order.source for order in orders])
+    yield columns.descriptions([orjson.dumps(order.offers) if order.offers else b"[]" for order in orders])
+    yield columns.labels([state.status for state in states])
+    yield columns.labels([order.source for order in orders])
     yield columns.moments([state.cancelled_at for state in states])
-    yield columns.texts([state.excluded_as for state in states])
+    yield columns.labels([state.excluded_as for state in states])
     yield columns.uuids([order.digest for order in orders])
+
+
+def _outcome_columns(ids: Mapping[str, bytes], outcomes: Sequence[Outcome]) -> Iterator[columns.Column]:
+    yield columns.uuids([uuid7().bytes for _ in outcomes])
+    yield columns.uuids([ids[ref] for ref, _, _ in outcomes])
+    yield columns.uuids([bundle for _, bundle, _ in outcomes])
+    yield columns.flags([is_taken for _, _, is_taken in outcomes])
 
 
 def _names(bundles: tuple[str, ...] | None) -> bytes | None:
@@ -204,14 +211,12 @@ def _names(bundles: tuple[str, ...] | None) -> bytes | None:
 
 
 def _line(line: OrderLine) -> dict[str, Any]:
-    known = {
+    known: dict[str, Any] = {
         "slug": line.slug,
         "quantity": line.quantity,
         "price_minor": line.price_minor,
         "cost_minor": line.cost_minor,
     }
-    return known | ({"returned": line.returned} if line.returned else {})
-
-
-def _returned(lines: list[dict[str, Any]]) -> tuple[int, ...]:
-    return tuple(line.get("returned", 0) for line in lines)
+    if line.returned:
+        known["returned"] = line.returned
+    return known

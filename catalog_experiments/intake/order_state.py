@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -15,7 +14,7 @@ from catalog_experiments.intake.events import OfferTaken, OrderEvent, OrderLine,
 from catalog_experiments.intake.fields import Arrival, read_text, read_time, read_whole
 from catalog_experiments.intake.screening import Screen, least_reason
 from catalog_experiments.models import OrderStatus
-from catalog_experiments.units import digest_bytes, digests_of_unit
+from catalog_experiments.units import digests_of_unit
 
 MOST_LINES = 5_000
 MOST_OFFERS = 200
@@ -59,7 +58,8 @@ class OrderState:
 class OrderRecord:
     """An order as it is stored: lines merged by product and prices, sorted.
 
-    `unit` is the digest of the unit id; `digest`, of 16 bytes as well, covers what never changes.
+    `unit` is the digest of the unit id; `digest`, of 16 bytes as well, covers what never changes. `revenue_minor` is
+    the sum over all lines as ordered.
     """
 
     ref: str
@@ -67,16 +67,12 @@ class OrderRecord:
     placed: Arrival
     currency: str
     lines: tuple[OrderLine, ...]
+    revenue_minor: int
     source: str
     accepted_bundles: tuple[str, ...] | None
     offers: tuple[OfferTaken, ...]
     state: OrderState
     digest: bytes
-
-    @property
-    def revenue_minor(self) -> int:
-        """Sum over all lines as ordered, minor units."""
-        return sum(line.quantity * line.price_minor for line in self.lines)
 
     def with_state(self, state: OrderState) -> OrderRecord:
         """Return the same order in another state."""
@@ -84,17 +80,17 @@ class OrderRecord:
         return replace(self, state=state, lines=tuple(lines))
 
 
-def read_order(event: OrderEvent, *, now: datetime, screen: Screen) -> OrderRecord:
-    """Return the record of an order event; `screen` says whether it counts.
+def read_order(event: OrderEvent, *, now: datetime, screen: Screen, digest: Callable[[str], bytes]) -> OrderRecord:
+    """Return the record of an order event; `screen` says whether it counts, `digest` hides the unit's id.
 
     Raises:
         Refused: a field is missing, of the wrong kind, out of range, or contradicts another.
     """
-    lines = _read_lines(event.lines)
+    lines, revenue_minor = _read_lines(event.lines)
     if not lines and event.accepted_bundles is None:
         raise Refused("lines_missing", "An order needs lines, or the names of the bundles it took.")
     placed = read_time(event.placed_at, now=now, name="placed_at")
-    unit = None if event.unit_id is None else digest_bytes(read_text(event.unit_id, "unit_id", 255))
+    unit = None if event.unit_id is None else digest(read_text(event.unit_id, "unit_id", 255))
     named = None if event.accepted_bundles is None else tuple(sorted({*map(_bundle_name, event.accepted_bundles)}))
     ref = read_text(event.order_ref, "order_ref")
     currency, offers = _read_currency(event.currency), _read_offers(event.offers)
@@ -104,6 +100,7 @@ def read_order(event: OrderEvent, *, now: datetime, screen: Screen) -> OrderReco
         placed=placed,
         currency=currency,
         lines=lines,
+        revenue_minor=revenue_minor,
         source=read_text(event.source, "source", LONGEST_SOURCE),
         accepted_bundles=named,
         offers=offers,
@@ -127,23 +124,22 @@ def pieces(lines: Iterable[OrderLine], *, less_returned: bool) -> dict[str, int]
     return count
 
 
-def margin_minor(lines: Iterable[OrderLine]) -> int | None:
+def margin_minor(lines: Sequence[OrderLine]) -> int | None:
     """Return revenue less the cost of what stayed with the buyer; None without lines or when a cost is unknown.
 
     >>> margin_minor([OrderLine("cup", 2, 1000, 600, returned=1)])
     1400
     """
-    margins = [
-        None
-        if line.cost_minor is None
-        else line.quantity * line.price_minor - (line.quantity - line.returned) * line.cost_minor
-        for line in lines
-    ]
-    known = [margin for margin in margins if margin is not None]
-    return sum(known) if margins and len(known) == len(margins) else None
+    margin = 0
+    for line in lines:
+        if line.cost_minor is None:
+            return None
+        margin += line.quantity * line.price_minor - (line.quantity - line.returned) * line.cost_minor
+    return margin if lines else None
 
 
-def _read_lines(lines: Iterable[OrderLine]) -> tuple[OrderLine, ...]:
+def _read_lines(lines: Iterable[OrderLine]) -> tuple[tuple[OrderLine, ...], int]:
+    """Return the lines merged and sorted, and what they come to."""
     merged: dict[tuple[str, int, int | None], OrderLine] = {}
     revenue = 0
     for line in lines:
@@ -157,7 +153,7 @@ def _read_lines(lines: Iterable[OrderLine]) -> tuple[OrderLine, ...]:
     if len(merged) > MOST_LINES:
         raise Refused("lines_invalid", f"An order may hold at most {MOST_LINES} different lines.")
     read_whole(revenue, "revenue")
-    return tuple(merged.values()) if len(merged) < 2 else tuple(sorted(merged.values(), key=_line_order))
+    return tuple(merged.values() if len(merged) < 2 else sorted(merged.values(), key=_line_order)), revenue
 
 
 def _together(one: OrderLine, other: OrderLine) -> OrderLine:
@@ -179,7 +175,7 @@ def _read_state(event: OrderEvent, lines: tuple[OrderLine, ...], now: datetime, 
         status=str(event.status),
         cancelled_at=cancelled.at if cancelled else None,
         refunded_minor=read_whole(event.refunded_minor, "refunded_minor"),
-        returned=tuple(line.returned for line in lines),
+        returned=tuple([line.returned for line in lines]),
         excluded_as=screen.order(event),
     )
 
@@ -200,7 +196,9 @@ def _bundle_name(value: object) -> str:
     return read_text(value, "accepted_bundles")
 
 
-def _read_offers(offers: Iterable[OfferTaken]) -> tuple[OfferTaken, ...]:
+def _read_offers(offers: Sequence[OfferTaken]) -> tuple[OfferTaken, ...]:
+    if not offers:
+        return ()
     read = tuple(sorted(offers, key=lambda offer: (str(offer.bundle), str(offer.experiment))))
     if len(read) > MOST_OFFERS:
         raise Refused("offers_invalid", f"An order may name at most {MOST_OFFERS} offers.")
@@ -229,7 +227,7 @@ def _digest(
     offers: tuple[OfferTaken, ...],
 ) -> bytes:
     content = [
-        None if unit is None else UUID(bytes=unit),
+        unit and _as_uuid(unit),
         claimed_at.timestamp(),
         currency,
         [[line.slug, line.quantity, line.price_minor, line.cost_minor] for line in lines],
@@ -237,3 +235,9 @@ def _digest(
         [[offer.experiment, offer.variant, offer.bundle, offer.document_version] for offer in offers],
     ]
     return blake2b(orjson.dumps(content), digest_size=16).digest()
+
+
+def _as_uuid(digits: bytes) -> str:
+    # A third of what an object of the class costs.
+    text = digits.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

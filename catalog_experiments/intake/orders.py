@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 from catalog_experiments.intake import order_rows
@@ -15,15 +16,17 @@ from catalog_experiments.intake.order_rows import StoredOrder
 from catalog_experiments.intake.order_state import OrderRecord, digests_under_older_keys, read_order
 from catalog_experiments.intake.outcomes import BundleShelf
 from catalog_experiments.intake.screening import Screen
+from catalog_experiments.intake.steps import Work, finish, outcome
 from catalog_experiments.intake.tombstones import ERASED, Tombstones
-from catalog_experiments.intake.writing import Reading, chunks, collector_at_rest, read_in_turn, write_surviving
+from catalog_experiments.intake.writing import chunks, collector_at_rest, read_in_turn, write_surviving
 from catalog_experiments.models import IntakeKind
+from catalog_experiments.units import digester
 
 CHUNK = 5_000
 """With what they say of bundles these are over ten thousand rows."""
 
-READ_AT_ONCE = 150
-"""Orders checked while one piece is stored."""
+READ_AT_ONCE = 25
+"""Orders checked at each step."""
 
 REFUSED_BY_DATABASE = Refused("not_storable", "The database refused the item.")
 CONFLICT = "Another content was stored under this order reference; the first report is kept."
@@ -84,19 +87,20 @@ class _Batch:
         self._rules = rules
         self._orders: list[tuple[int, OrderRecord]] = []
         self._tombstones = Tombstones()
+        self._digest = digester()
         self._results: dict[int, ItemResult] = {}
 
-    def reading(self) -> Reading:
+    def reading(self) -> Work:
         """Check the orders, a few at each step; then lay out their rows."""
         for few in chunks(list(enumerate(self._events)), READ_AT_ONCE):
             for place, event in few:
                 self._take(place, event)
             yield
-        self._rows = order_rows.lay_out(order for _, order in self._orders)
+        self._rows = yield from order_rows.lay_out(order for _, order in self._orders)
 
     def _take(self, place: int, event: OrderEvent) -> None:
         try:
-            order = read_order(event, now=self._rules.now, screen=self._rules.screen)
+            order = read_order(event, now=self._rules.now, screen=self._rules.screen, digest=self._digest)
         except Refused as refused:
             self._results[place] = refused.result(self._first_index + place)
             return
@@ -104,7 +108,7 @@ class _Batch:
         if event.unit_id is not None:
             self._tombstones.note(event.unit_id)
 
-    def store(self, *, is_news: bool, meanwhile: Reading) -> bool:
+    def store(self, *, is_news: bool, meanwhile: Work) -> bool:
         """Write the orders, several reports of one after the other, and say whether all were new.
 
         `is_news` is the hope that they are: then many of them are copied, and `meanwhile` goes on.
@@ -119,7 +123,7 @@ class _Batch:
         """Yield the answers in the order of the items."""
         return (self._results[place] for place in range(len(self._events)))
 
-    def _write(self, wave: Sequence[tuple[int, OrderRecord]], *, is_news: bool, meanwhile: Reading) -> None:
+    def _write(self, wave: Sequence[tuple[int, OrderRecord]], *, is_news: bool, meanwhile: Work) -> None:
         wave = self._without_erased(wave)
         shelf = BundleShelf(order for _, order in wave)
         known = frozenset[str]() if is_news else order_rows.known(order.ref for _, order in wave)
@@ -128,16 +132,13 @@ class _Batch:
             for _, order in wave
             if order.ref not in known and not (order.placed.is_late and self._rules.check_lateness)
         ]
-        rows = self._rows if len(fresh) == len(self._orders) else order_rows.lay_out(fresh)
-        inserted = order_rows.insert(rows, is_hoped_new=is_news, meanwhile=meanwhile)
-        outcomes = (
-            (inserted[order.ref], bundle.key, is_taken)
-            for order in fresh
-            if order.ref in inserted
-            for bundle, is_taken in shelf.outcomes(order)
-        )
-        order_rows.insert_outcomes(outcomes, meanwhile=meanwhile)
-        stored = order_rows.locked(order.ref for _, order in wave if order.ref not in inserted)
+        rows = self._rows if len(fresh) == len(self._orders) else outcome(order_rows.lay_out(fresh))
+        outcomes: list[order_rows.Outcome] = []
+        deciding = _decide(fresh, shelf, outcomes)
+        inserted = order_rows.insert(rows, is_hoped_new=is_news, meanwhile=chain(deciding, meanwhile))
+        finish(deciding)
+        order_rows.insert_outcomes(inserted, outcomes, meanwhile=meanwhile)
+        stored = order_rows.lock(order.ref for _, order in wave if order.ref not in inserted)
         revised = []
         for place, order in wave:
             if order.ref in inserted:
@@ -168,7 +169,7 @@ class _Batch:
         if stored.digest != order.digest and stored.digest not in older:
             self._answer(place, "conflict", "content_differs", CONFLICT)
             return False
-        is_news = stored.state.merged(order.state) != stored.state
+        is_news = order.state != stored.state and stored.state.merged(order.state) != stored.state
         self._answer(place, "revised" if is_news else "duplicate")
         return is_news
 
@@ -177,6 +178,13 @@ class _Batch:
 
     def _refuse(self, item: tuple[int, OrderRecord], refused: Refused = REFUSED_BY_DATABASE) -> None:
         self._results[item[0]] = refused.result(self._first_index + item[0])
+
+
+def _decide(orders: Sequence[OrderRecord], shelf: BundleShelf, outcomes: list[order_rows.Outcome]) -> Work:
+    """Add to the outcomes what the orders say of bundles, a few orders at each step."""
+    for few in chunks(orders, READ_AT_ONCE):
+        outcomes += [(order.ref, bundle.key, is_taken) for order in few for bundle, is_taken in shelf.outcomes(order)]
+        yield
 
 
 def _mark(order: OrderRecord, shelf: BundleShelf) -> tuple[str, str]:

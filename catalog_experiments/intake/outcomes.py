@@ -45,17 +45,19 @@ class BundleShelf:
 
     def outcomes(self, order: OrderRecord) -> Iterator[tuple[ShelvedBundle, bool]]:
         """Yield (bundle, accepted) for each bundle whose primary product is ordered, and each known one it names."""
-        concerned = {bundle.pk: bundle for line in order.lines for bundle in self._by_product.get(line.slug, ())}
+        concerned = {bundle.slug: bundle for line in order.lines for bundle in self._by_product.get(line.slug, ())}
         for name in order.accepted_bundles or ():
             if name in self._by_name:
-                concerned[self._by_name[name].pk] = self._by_name[name]
+                concerned[name] = self._by_name[name]
         kept = pieces(order.lines, less_returned=True)
         for bundle in concerned.values():
             yield bundle, took(order, bundle, kept)
 
     def unknown_names(self, order: OrderRecord) -> tuple[str, ...]:
         """Return the bundles the order names that do not exist."""
-        return tuple(name for name in order.accepted_bundles or () if name not in self._by_name)
+        if not order.accepted_bundles:
+            return ()
+        return tuple(name for name in order.accepted_bundles if name not in self._by_name)
 
 
 def _read(products: Iterable[str], names: Iterable[str]) -> list[tuple[UUID, str, str, list[Any]]]:
@@ -102,7 +104,10 @@ def _is_broken(order: OrderRecord, bundle: ShelvedBundle, kept: Mapping[str, int
 
 
 def _holds(count: Mapping[str, int], needed: Mapping[str, int]) -> bool:
-    return all(count.get(slug, 0) >= wanted for slug, wanted in needed.items())
+    for slug, wanted in needed.items():  # noqa: SIM110 - asked of every order, and half the cost of all()
+        if count.get(slug, 0) < wanted:
+            return False
+    return True
 
 
 def _in_time(order: OrderRecord, offer: OfferTaken) -> bool:

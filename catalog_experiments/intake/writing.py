@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import gc
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Protocol, TypeVar
 
 from django.db import DataError, IntegrityError, connection, transaction
 
-Row = TypeVar("Row")
+from catalog_experiments.intake.steps import Work, finish
 
-Reading = Iterator[None]
-"""The checking of items that come next, a few at each step."""
+Row = TypeVar("Row")
 
 
 class _Readable(Protocol):
-    def reading(self) -> Reading: ...
+    def reading(self) -> Work: ...
 
 
 Batch = TypeVar("Batch", bound=_Readable)
-_NOTHING: Reading = iter(())
 
 
 def chunks(items: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
@@ -30,15 +27,15 @@ def chunks(items: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
         yield items[start : start + size]
 
 
-def read_in_turn(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Reading]]:
+def read_in_turn(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Work]]:
     """Yield each batch once it is read whole, with the reading of the next one, for while the database works."""
     waiting = iter(batches)
     batch = next(waiting, None)
-    reading = batch.reading() if batch else _NOTHING
+    reading: Work = batch.reading() if batch else iter(())
     while batch:
-        deque(reading, maxlen=0)
+        finish(reading)
         following = next(waiting, None)
-        reading = following.reading() if following else _NOTHING
+        reading = following.reading() if following else iter(())
         yield batch, reading
         batch = following
 

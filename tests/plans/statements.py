@@ -29,7 +29,7 @@ INTAKE = {
     "intake.aliases.SETTLE": "Which exposures in open phases belong to one person, and mark them.",
     "intake.order_rows.INSERT": "Store orders, each reference once.",
     "intake.order_rows.KNOWN": "Which orders of a batch are stored already?",
-    "intake.order_rows.locked": "Lock the orders that a batch reports again.",
+    "intake.order_rows.LOCK": "Lock the orders that a batch reports again.",
     "intake.order_rows.REVISE": "Store the new state of locked orders.",
     "intake.order_rows.WITHDRAW_OUTCOMES": "Take back the acceptance of a bundle of which a piece came back.",
 }
@@ -93,7 +93,7 @@ LAUNCH = {
     "preflight.traffic._daily_visitors": "How many visitors a day did the page have?",
     "phases.caps._AMOUNTS": "What did paying visitors spend in the 28 days before? For the caps.",
     "lifecycle.activation.gap_cost": "How many units does a pause cut?",
-    "experiment_import._store": "How many units of an imported experiment saw two variants?",
+    "experiment_import.runs._store": "How many units of an imported experiment saw two variants?",
 }
 PAGES = {
     "analysis.left_out.EXCLUDED_ORDERS": "How many orders were left out as a bot's, staff's or tests?",
