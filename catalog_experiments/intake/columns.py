@@ -17,9 +17,11 @@ import psycopg
 from django.db import connection
 from psycopg.abc import Buffer
 from psycopg.adapt import Dumper
+from psycopg.copy import LibpqWriter
 from psycopg.pq import Format
 
-from catalog_experiments.intake.pipes import WorkingWriter
+from catalog_experiments.intake.steps import NOTHING, Work
+from catalog_experiments.intake.waiting import working
 
 Value = TypeVar("Value", bound=Hashable)
 
@@ -30,7 +32,10 @@ YES, NO = b"\0\0\0\x01\x01", b"\0\0\0\x01\0"
 BOOLEAN, BIGINT, TEXT, DATE, TIMESTAMP, UUID, JSONB = 16, 20, 25, 1082, 1184, 2950, 3802
 
 COPIED_AT_ONCE = 500
-"""Rows of a piece: a step of other work fits between two."""
+"""Rows of a piece."""
+
+UNFLUSHED = 200_000
+"""Bytes that may lie ready on our side while the server stores those before."""
 
 COPY_BEGINS, COPY_ENDS = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
@@ -62,9 +67,9 @@ class _ColumnDumper(Dumper):
         return obj.array
 
 
-def fetch(statement: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
-    """Run a statement with columns among its parameters and return its rows."""
-    with _cursor() as cursor:
+def fetch(statement: str, parameters: Sequence[object], *, meanwhile: Work = NOTHING) -> list[tuple[Any, ...]]:
+    """Run a statement with columns among its parameters and return its rows; `meanwhile` is done while it runs."""
+    with _cursor(meanwhile) as cursor:
         return cursor.execute(statement, parameters).fetchall()
 
 
@@ -74,7 +79,7 @@ def execute(statement: str, parameters: Sequence[object]) -> None:
         cursor.execute(statement, parameters)
 
 
-def copy(into: str, columns: Sequence[Column], *, meanwhile: Iterator[None]) -> None:
+def copy(into: str, columns: Sequence[Column], *, meanwhile: Work) -> None:
     """Copy the rows of columns `into` a `table (columns)` in the binary format of COPY, in which values lie as here.
 
     `meanwhile` does steps of other work while the server stores.
@@ -82,19 +87,24 @@ def copy(into: str, columns: Sequence[Column], *, meanwhile: Iterator[None]) -> 
     begins = repeat(_COUNT.pack(len(columns)))
     rows = zip(begins, *(column.parts for column in columns), strict=False)
     statement = f"COPY {into} FROM STDIN (FORMAT BINARY)"
-    with _cursor() as cursor, cursor.copy(statement, writer=WorkingWriter(cursor, meanwhile)) as pipe:
+    with _cursor(meanwhile) as cursor, cursor.copy(statement, writer=_writer(cursor)) as pipe:
         pipe.write(COPY_BEGINS)
         while piece := b"".join(chain.from_iterable(islice(rows, COPIED_AT_ONCE))):
             pipe.write(piece)
         pipe.write(COPY_ENDS)
 
 
+def _writer(cursor: psycopg.Cursor) -> LibpqWriter:
+    return LibpqWriter(cursor, flush_threshold=UNFLUSHED)
+
+
 @contextmanager
-def _cursor() -> Iterator[psycopg.Cursor]:
+def _cursor(meanwhile: Work = NOTHING) -> Iterator[psycopg.Cursor]:
     # Django's own cursor writes parameters into the text of the statement; this one sends them as they are.
     connection.close_if_health_check_failed()
     connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+    own = connection.connection if meanwhile is NOTHING else working(connection.connection, meanwhile)
+    with connection.wrap_database_errors, psycopg.Cursor(own) as cursor:
         cursor.adapters.register_dumper(Column, _ColumnDumper)
         yield cursor
 

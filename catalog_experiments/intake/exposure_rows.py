@@ -102,7 +102,7 @@ def lay_out(keys: Sequence[Key], sightings: Sequence[Sighting]) -> Steps[Rows]:
     return Rows(keys, (yield from one_by_one(_columns(keys, sightings))))
 
 
-def merge(rows: Rows, *, is_news: bool) -> Written:
+def merge(rows: Rows, *, is_news: bool, meanwhile: Work) -> Written:
     """Insert the rows, or merge them into those that are known, in one statement: it may stand without a transaction.
 
     `is_news` is the hope that they are new; without it, those that say nothing new are looked for first. Reading the
@@ -110,7 +110,7 @@ def merge(rows: Rows, *, is_news: bool) -> Written:
     """
     sent = len(rows.keys)
     [(count, phases, changed, erased)] = columns.fetch(
-        UPSERT, [*rows.columns, is_news, sent, sent, sent, rows.columns[UNITS]]
+        UPSERT, [*rows.columns, is_news, sent, sent, sent, rows.columns[UNITS]], meanwhile=meanwhile
     )
     if count == sent:
         return Written(rows.keys)

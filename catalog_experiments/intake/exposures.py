@@ -113,17 +113,18 @@ class _Batch:
     def store(self, *, is_news: bool, meanwhile: Work) -> bool:
         """Write the rows, mark the reports that told nothing new, and say whether each row was new or changed.
 
-        `is_news` is the hope that the rows are new: then many of them are copied, and `meanwhile` goes on.
+        `is_news` is the hope that the rows are new: then many of them are copied. `meanwhile` goes on while the
+        database works.
         """
         keys, changed = self._rows.keys, set[Key]()
         is_many = len(keys) >= COPIED_FROM
         if is_many and is_news:
             is_news = not exposure_rows.known(keys[:1])  # one look spares the copying of what comes again
         is_one_statement = not (is_many and is_news) and not self._tombstones.may_stand_under_older_keys
-        write = self._merge if is_one_statement else partial(self._write, is_copied=is_many, meanwhile=meanwhile)
+        write = self._merge if is_one_statement else partial(self._write, is_copied=is_many)
         write_surviving(
             keys,
-            lambda keys: changed.update(write(keys, is_news=is_news)),
+            lambda keys: changed.update(write(keys, is_news=is_news, meanwhile=meanwhile)),
             self._refuse,
             is_one_statement=is_one_statement,
         )
@@ -157,18 +158,18 @@ class _Batch:
         for place in self._sightings[key].places:
             self.results[place] = refused.result(self._first_index + place)
 
-    def _merge(self, keys: Sequence[Key], *, is_news: bool) -> Iterable[Key]:
-        written = exposure_rows.merge(self._rows_of(keys), is_news=is_news)
+    def _merge(self, keys: Sequence[Key], *, is_news: bool, meanwhile: Work) -> Iterable[Key]:
+        written = exposure_rows.merge(self._rows_of(keys), is_news=is_news, meanwhile=meanwhile)
         self._without(written.erased, keys)
         return written.changed
 
-    def _write(self, keys: Sequence[Key], *, is_news: bool, is_copied: bool, meanwhile: Work) -> Iterable[Key]:
+    def _write(self, keys: Sequence[Key], *, is_news: bool, meanwhile: Work, is_copied: bool) -> Iterable[Key]:
         welcome = self._without(self._tombstones.erased(), keys)
         if self._tombstones.may_stand_under_older_keys:
-            return self._merge_under_their_keys(welcome)
+            return self._merge_under_their_keys(welcome, meanwhile)
         if not welcome or (is_copied and exposure_rows.copy(self._rows_of(welcome), meanwhile=meanwhile)):
             return welcome
-        return self._merge(welcome, is_news=is_news)
+        return self._merge(welcome, is_news=is_news, meanwhile=meanwhile)
 
     def _rows_of(self, keys: Sequence[Key]) -> exposure_rows.Rows:
         """Return the rows as they were laid out; of some of them anew."""
@@ -176,7 +177,7 @@ class _Batch:
             return self._rows
         return outcome(exposure_rows.lay_out(keys, [self._sightings[key] for key in keys]))
 
-    def _merge_under_their_keys(self, keys: Sequence[Key]) -> Iterable[Key]:
+    def _merge_under_their_keys(self, keys: Sequence[Key], meanwhile: Work) -> Iterable[Key]:
         """Merge each report into the row that its unit has under an older key; without one, as always."""
         older = self._tombstones.older_digests()
         known = exposure_rows.known((phase, digest) for phase, unit in keys for digest in older.get(unit, ()))
@@ -184,7 +185,7 @@ class _Batch:
         moved = {key_of[row]: row for row in known}
         rows = sorted(moved.get(key, key) for key in keys)
         laid_out = exposure_rows.lay_out(rows, [self._sightings[key_of[row]] for row in rows])
-        written = exposure_rows.merge(outcome(laid_out), is_news=True)
+        written = exposure_rows.merge(outcome(laid_out), is_news=True, meanwhile=meanwhile)
         return [key_of[row] for row in written.changed]
 
     def _without(self, erased: Collection[bytes], keys: Sequence[Key]) -> Sequence[Key]:

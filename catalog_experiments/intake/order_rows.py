@@ -14,7 +14,7 @@ from uuid_utils import uuid7
 from catalog_experiments.intake import columns
 from catalog_experiments.intake.events import OrderLine
 from catalog_experiments.intake.order_state import OrderRecord, OrderState, margin_minor
-from catalog_experiments.intake.steps import Steps, Work, one_by_one
+from catalog_experiments.intake.steps import NOTHING, Steps, Work, one_by_one
 
 COPIED_FROM = 500
 """Rows of a chunk from which on they are copied, in the hope that all are new; fewer are inserted in one statement."""
@@ -96,15 +96,15 @@ def lay_out(orders: Iterable[OrderRecord]) -> Steps[Rows]:
 def insert(rows: Rows, *, is_hoped_new: bool, meanwhile: Work) -> dict[str, bytes]:
     """Insert the orders that are new and return their ids by reference; a reference that exists is left alone.
 
-    `is_hoped_new` says that all of them may be new: then many are copied first, at three quarters of the cost, and
-    `meanwhile` goes on while the database works. Call it inside a transaction.
+    `is_hoped_new` says that all of them may be new: then many are copied first, at three quarters of the cost. While
+    the database works, `meanwhile` goes on. Call it inside a transaction.
     """
     count = len(rows.ids)
     if not count:
         return {}
     if is_hoped_new and count >= COPIED_FROM and _are_copied(rows, meanwhile):
         return dict(rows.ids)
-    [(inserted, added)] = columns.fetch(INSERT, [*rows.columns, count])
+    [(inserted, added)] = columns.fetch(INSERT, [*rows.columns, count], meanwhile=meanwhile)
     refs = rows.ids if inserted == count else added or ()
     return {ref: rows.ids[ref] for ref in refs}
 
@@ -117,15 +117,15 @@ def insert_outcomes(inserted: Mapping[str, bytes], outcomes: Sequence[Outcome], 
     columns.copy(OUTCOMES, list(_outcome_columns(inserted, rows)), meanwhile=meanwhile)
 
 
-def known(refs: Iterable[str]) -> frozenset[str]:
+def known(refs: Iterable[str], *, meanwhile: Work = NOTHING) -> frozenset[str]:
     """Return those references that are stored already: there is no point in sending their orders again."""
-    return frozenset(ref for (ref,) in columns.fetch(KNOWN, [list(refs)]))
+    return frozenset(ref for (ref,) in columns.fetch(KNOWN, [list(refs)], meanwhile=meanwhile))
 
 
-def lock(refs: Iterable[str]) -> dict[str, StoredOrder]:
+def lock(refs: Iterable[str], *, meanwhile: Work) -> dict[str, StoredOrder]:
     """Lock the orders with these references, in their order, and return them by reference."""
     wanted = list(refs)
-    rows = columns.fetch(LOCK, [wanted]) if wanted else ()
+    rows = columns.fetch(LOCK, [wanted], meanwhile=meanwhile) if wanted else ()
     return {
         ref: StoredOrder(order_id, digest.bytes, OrderState(status, cancelled_at, refunded, tuple(returned), excluded))
         for ref, order_id, digest, status, cancelled_at, refunded, returned, excluded in rows

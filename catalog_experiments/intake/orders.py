@@ -111,7 +111,7 @@ class _Batch:
     def store(self, *, is_news: bool, meanwhile: Work) -> bool:
         """Write the orders, several reports of one after the other, and say whether all were new.
 
-        `is_news` is the hope that they are: then many of them are copied, and `meanwhile` goes on.
+        `is_news` is the hope that they are: then many of them are copied. `meanwhile` goes on while the database works.
         """
         if is_news and len(self._orders) >= order_rows.COPIED_FROM:
             is_news = not order_rows.known([self._orders[0][1].ref])  # one look spares the copying of what comes again
@@ -126,7 +126,7 @@ class _Batch:
     def _write(self, wave: Sequence[tuple[int, OrderRecord]], *, is_news: bool, meanwhile: Work) -> None:
         wave = self._without_erased(wave)
         shelf = BundleShelf(order for _, order in wave)
-        known = frozenset[str]() if is_news else order_rows.known(order.ref for _, order in wave)
+        known = frozenset[str]() if is_news else order_rows.known((order.ref for _, order in wave), meanwhile=meanwhile)
         fresh = [
             order
             for _, order in wave
@@ -138,7 +138,7 @@ class _Batch:
         inserted = order_rows.insert(rows, is_hoped_new=is_news, meanwhile=chain(deciding, meanwhile))
         finish(deciding)
         order_rows.insert_outcomes(inserted, outcomes, meanwhile=meanwhile)
-        stored = order_rows.lock(order.ref for _, order in wave if order.ref not in inserted)
+        stored = order_rows.lock((order.ref for _, order in wave if order.ref not in inserted), meanwhile=meanwhile)
         revised = []
         for place, order in wave:
             if order.ref in inserted:

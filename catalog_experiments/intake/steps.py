@@ -12,6 +12,8 @@ Result = TypeVar("Result")
 Work = Iterator[None]
 """Steps of no more than a millisecond or two: in the middle of one nobody sees that the database waits."""
 
+NOTHING: Work = iter(())
+
 Steps = Generator[None, None, Result]
 """Such work, and what it leads to."""
 

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from django.db import DataError, IntegrityError, connection, transaction
 
-from catalog_experiments.intake.steps import Work, finish
+from catalog_experiments.intake.steps import NOTHING, Work, finish
 
 Row = TypeVar("Row")
 
@@ -31,11 +31,11 @@ def read_in_turn(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Work]]:
     """Yield each batch once it is read whole, with the reading of the next one, for while the database works."""
     waiting = iter(batches)
     batch = next(waiting, None)
-    reading: Work = batch.reading() if batch else iter(())
+    reading: Work = batch.reading() if batch else NOTHING
     while batch:
         finish(reading)
         following = next(waiting, None)
-        reading = following.reading() if following else iter(())
+        reading = following.reading() if following else NOTHING
         yield batch, reading
         batch = following
 

@@ -28,7 +28,8 @@ DAY, HOUR, MINUTE = dt.timedelta(days=1), dt.timedelta(hours=1), dt.timedelta(mi
 NOW = NOON + 40 * DAY
 CUP = OrderLine("cup", 1, 2_000, 900)
 
-# Told by the same columns however often rows were written; what follows the clock or the writing is left out.
+# Told by the same columns however often rows were written; what follows the clock or the writing is left out: so are
+# hours in which outcomes were only revised, since whether one was known before it left depends on what came first.
 FACTS = {
     "catalog_bundle_exposures": """phase_id, unit, variant_key, claimed_key, exposed_at, is_mixed, is_fault, is_merged,
         is_holdout, excluded_as, segments::text""",
@@ -40,8 +41,8 @@ FACTS = {
 NUMBERS = {
     "catalog_bundle_experiment_moments": """phase_id, variant_key, cohort_date, metric, segment, currency, n, total,
         total_squares, covariate_total, covariate_total_squares, cross_total""",
-    "catalog_bundle_experiment_guardrail_tallies": """phase_id, variant_key, outcome_hour_at, n, accepted, gross_n,
-        gross_accepted""",
+    "catalog_bundle_experiment_guardrail_tallies WHERE gross_n > 0": """phase_id, variant_key, outcome_hour_at, n,
+        accepted, gross_n, gross_accepted""",
     "catalog_bundle_experiment_metrics": """variant_id, window_start, lookback_days, acceptance_rate, acceptance_count,
         sample_size, exposed_count, lift_vs_control, guardrail_breached, breach_reasons::text""",
     "catalog_bundle_acceptance_metrics": "bundle_id, acceptance_rate, acceptance_count, sample_size, last_accepted_at",

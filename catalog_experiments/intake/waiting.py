@@ -1,40 +1,36 @@
-"""A way into COPY that does a step of other work wherever it would wait for the server."""
+"""A connection that does a step of other work wherever it would wait for the server."""
 
 from __future__ import annotations
 
 import select
-from collections.abc import Iterator
 from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg.abc import PQGen
-from psycopg.copy import LibpqWriter
 from psycopg.waiting import Wait
 
-Result = TypeVar("Result")
+from catalog_experiments.intake.steps import Work
 
-UNFLUSHED = 200_000
-"""Bytes that may lie ready on our side."""
+Result = TypeVar("Result")
 
 _POLLED = {Wait.R: select.POLLIN, Wait.W: select.POLLOUT, Wait.RW: select.POLLIN | select.POLLOUT}
 _DONE = object()
 
 
-class WorkingWriter(LibpqWriter):
-    """Sends what COPY is given; while the server has not taken it, or has not stored it yet, `work` goes on."""
-
-    def __init__(self, cursor: psycopg.Cursor[Any], work: Iterator[None]) -> None:
-        """Keep the work, each step of it short: the server may be waiting for us by its end."""
-        super().__init__(cursor, flush_threshold=UNFLUSHED)
-        self.connection = cast("psycopg.Connection[Any]", _Working(self.connection, work))
+def working(connection: psycopg.Connection[Any], work: Work) -> psycopg.Connection[Any]:
+    """Return the connection for cursors that should not wait idly: while the server is busy, `work` goes on."""
+    return cast("psycopg.Connection[Any]", _Working(connection, work))
 
 
 class _Working:
-    """All a writer asks of its connection: to wait."""
+    """In all but its waiting the connection it stands for."""
 
-    def __init__(self, connection: psycopg.Connection[Any], work: Iterator[None]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], work: Work) -> None:
         self._connection = connection
         self._work = work
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
 
     def wait(self, waiting: PQGen[Result]) -> Result:
         return self._connection.wait(self._working(waiting))

@@ -8,7 +8,7 @@ import pytest
 from django.db import DataError, IntegrityError, connection, transaction
 
 from catalog_experiments.intake import columns
-from catalog_experiments.intake.pipes import UNFLUSHED
+from catalog_experiments.intake.columns import UNFLUSHED
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,12 +35,21 @@ def stored() -> list[int]:
 
 
 def test_copy__server_takes_its_time__work_goes_on_meanwhile() -> None:
-    done: list[int] = []
+    work = iter([None] * 5)
 
-    columns.copy("slow (amount)", [columns.wholes([1, 2, 3])], meanwhile=(done.append(1) for _ in range(5)))
+    columns.copy("slow (amount)", [columns.wholes([1, 2, 3])], meanwhile=work)
 
     assert stored() == [1, 2, 3]
-    assert len(done) == 5
+    assert list(work) == []
+
+
+def test_fetch__server_takes_its_time__work_goes_on_meanwhile() -> None:
+    work = iter([None] * 5)
+
+    rows = columns.fetch("SELECT 7 FROM pg_sleep(%s)", [0.1], meanwhile=work)
+
+    assert rows == [(7,)]
+    assert list(work) == []
 
 
 def test_copy__more_than_fits_between_both__all_rows_stored() -> None:
