@@ -1,9 +1,14 @@
 """Facts, tallies, moments and metric rows: to be read, never edited."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 
 from catalog_experiments.admin.read_only import FactAdmin, ReadOnlyAdmin
 from catalog_experiments.models import (
+    HOURLY,
     AggregationCursor,
     BundleAcceptanceMetric,
     Cohort,
@@ -118,8 +123,16 @@ class GuardrailTallyAdmin(ReadOnlyAdmin):
     ordering = ("-outcome_hour_at",)
 
 
+class DayAdmin(ReadOnlyAdmin):
+    """Rows of whole days: their hours are for guardrails alone, and would look like segments."""
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Leave out the rows of hours."""
+        return super().get_queryset(request).exclude(segment__startswith=HOURLY)
+
+
 @admin.register(Cohort)
-class CohortAdmin(ReadOnlyAdmin):
+class CohortAdmin(DayAdmin):
     """What the units of one day did: the sums that moments are read from."""
 
     list_display = ("phase", "cohort_date", "variant_key", "segment", "exposed", "uncut", "mixed", "faulty", "merged")
@@ -129,7 +142,7 @@ class CohortAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Moment)
-class MomentAdmin(ReadOnlyAdmin):
+class MomentAdmin(DayAdmin):
     """Sums per cohort day."""
 
     list_display = ("experiment", "phase", "variant_key", "cohort_date", "metric", "segment", "n", "total")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from catalog_experiments.aggregation.scope import COUNTS, DAY, SPANS
+from catalog_experiments.aggregation.hourly import HOUR_OF
+from catalog_experiments.aggregation.scope import COUNTS, DAY, HOUR, SPANS
 from catalog_experiments.aggregation.units import (
     ALL_EXPOSURES,
     COUNTRY,
@@ -88,26 +89,29 @@ def _widened(what: str) -> str:
     return what.replace(" * ", "{wide} * ")
 
 
-SEGMENTS_OF_UNIT = """CROSS JOIN LATERAL (VALUES
-    (''), ('device:' || device), ('country:' || country), (CASE WHEN is_returning THEN 'history:returning' END)
+SEGMENTS_OF_UNIT = f"""CROSS JOIN LATERAL (VALUES
+    (''), ('device:' || device), ('country:' || country), ({HOUR_OF}),
+    (CASE WHEN is_returning THEN 'history:returning' END)
 ) AS own(segment)"""
-SEGMENTS_OF_EXPOSURE = (
-    """CROSS JOIN LATERAL (VALUES ('') , ('device:' || device), ('country:' || country)) AS own(segment)"""
-)
+SEGMENTS_OF_EXPOSURE = f"""CROSS JOIN LATERAL (VALUES
+    (''), ('device:' || device), ('country:' || country), ({HOUR_OF})
+) AS own(segment)"""
 
 # `{spans}` may begin with a WITH of the spans, so that several processes count at once: a temporary table is for one.
 COUNT = f"""
 SELECT phase_id, variant_key, cohort_date, segment, {_names(COUNTED, "sum({0})::bigint AS {0}")}
 FROM (
-    SELECT phase_id, variant_key, cohort_date, device, country, {_names(COUNTED, "count(*) FILTER (WHERE {0}) AS {0}")}
+    SELECT phase_id, variant_key, cohort_date, device, country, cohort_hour,
+           {_names(COUNTED, "count(*) FILTER (WHERE {0}) AS {0}")}
     FROM (
         {{spans}}
         SELECT span.phase_id, exposure.variant_key, {DAY} AS cohort_date, {DEVICE} AS device, {COUNTRY} AS country,
+               CASE WHEN {DAY} >= span.hours_from THEN {HOUR} END AS cohort_hour,
                {", ".join(f"{which} AS {name}" for name, which in COUNTED.items())}
         FROM {{chosen}}
         WHERE {IS_SERVED}
     ) AS seen
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY 1, 2, 3, 4, 5, 6
 ) AS finest
 {SEGMENTS_OF_EXPOSURE}
 WHERE segment IS NOT NULL
@@ -117,9 +121,10 @@ GROUP BY 1, 2, 3, 4"""
 SUM = f"""
 WITH finest AS (
     SELECT phase_id, variant_key, cohort_date, device, country, is_returning, is_uncut, is_uncut_day,
+           CASE WHEN cohort_date >= hours_from THEN cohort_hour END AS cohort_hour,
            {", ".join(f"sum({{sign}}({_widened(what)})) AS {name}" for name, (what, _) in SUMMED.items())}
-    FROM {{units}}
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8
+    FROM {{units}} JOIN phases USING (phase_id)
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
 ), paid AS (
     SELECT {{sign}}1 AS sign, phase_id, variant_key, cohort_date, unit, money ->> 0 AS currency,
            sum((money ->> 1)::numeric) AS revenue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from catalog_experiments.aggregation.hourly import forget_hours
 from catalog_experiments.aggregation.scope import Scope
 from catalog_experiments.models import AggregationCursor, OpenUnit, Phase
 
@@ -17,7 +18,10 @@ OVERLAP = timedelta(minutes=5)
 """How much of what was counted is looked at again: covers a writer that stamped a fact and had no number yet."""
 
 LINGER = timedelta(days=2)
-"""How long past its window a cohort day stays open, for orders that arrive or change late."""
+"""How long past its window a cohort day stays open, for orders that arrive or change late.
+
+Not less: as long before the watermark's day are the last hours of exposure on which a drop is judged.
+"""
 
 LOCK_WAIT = "60s"
 
@@ -90,11 +94,15 @@ def anew(scope: Scope) -> Scope:
 
 
 def advance(scope: Scope, watermark: Watermark) -> None:
-    """Note that every fact of the phases up to the watermark is counted, and let go the units of days that closed."""
+    """Note that every fact of the phases up to the watermark is counted.
+
+    Units of days that closed are let go, and hours of days that are due as a whole.
+    """
     moved = {phase.pk: max(_open_from(phase, watermark), scope.open_from[phase.pk]) for phase in scope.phases}
     for phase in scope.phases:
         if moved[phase.pk] > scope.open_from[phase.pk]:
             OpenUnit.objects.filter(phase=phase, cohort_date__lt=moved[phase.pk]).delete()
+    forget_hours(_moved(scope, moved))
     AggregationCursor.objects.bulk_create(
         [
             AggregationCursor(
@@ -108,6 +116,14 @@ def advance(scope: Scope, watermark: Watermark) -> None:
         update_conflicts=True,
         unique_fields=["phase"],
         update_fields=["recorded_to", "served_spans", "open_from"],
+    )
+
+
+def _moved(scope: Scope, open_from: Mapping[UUID, date]) -> Scope:
+    """Return the scope, as it is now, of phases that have another first open day, or were counted whole."""
+    before = {pk: day for pk, day in scope.open_from.items() if pk in scope.since}
+    return replace(scope, open_from=open_from).only(
+        phase for phase in scope.phases if open_from[phase.pk] != before.get(phase.pk)
     )
 
 

@@ -8,6 +8,8 @@ comes later does not cut it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import date
 from uuid import UUID
 
 from django.db import connection
@@ -17,12 +19,13 @@ from catalog_experiments.aggregation.acceptance import ERASED_HOURS, SAID_ONE_BY
 from catalog_experiments.aggregation.cohorts import ALL, KEY, lay_out_rows
 from catalog_experiments.aggregation.cohorts import TABLE as COHORTS
 from catalog_experiments.aggregation.cursors import OVERLAP
+from catalog_experiments.aggregation.hourly import IS_HOURLY
 from catalog_experiments.aggregation.scope import DAY, Scope
 from catalog_experiments.aggregation.tallies import COUNTS, TALLY
 from catalog_experiments.aggregation.tallies import TABLE as TALLIES
 from catalog_experiments.aggregation.units import measure_some
 from catalog_experiments.aggregation.workbench import Workbench, workbench
-from catalog_experiments.models import ErasedCohort, Phase
+from catalog_experiments.models import AggregationCursor, ErasedCohort, Phase
 
 TABLE = "catalog_erased_cohorts"
 
@@ -40,6 +43,7 @@ SELECT kept.phase_id, own.variant_key, kept.cohort_date, own.outcome_hour_at, {_
 FROM {TABLE} kept {{whose}}
 CROSS JOIN LATERAL jsonb_populate_recordset(NULL::{TALLIES}, kept.sums -> 'tallies') AS own"""
 OF_PHASES = "JOIN phases USING (phase_id)"
+OF_PRESENT_HOURS = f"WHERE kept.cohort_date >= phases.hours_from OR NOT {IS_HOURLY.format('own.segment')}"
 OF_LEAVING = "JOIN (SELECT DISTINCT phase_id, cohort_date FROM leaving) AS day USING (phase_id, cohort_date)"
 
 MET = """
@@ -152,7 +156,7 @@ def keep_sums(units: list[UUID]) -> None:
 
 
 def _keep_cohorts(phases: list[Phase], units: list[UUID]) -> None:
-    with workbench(Scope.of(phases), units=units) as bench:
+    with workbench(_as_counted(phases), units=units) as bench:
         bench.lay_out("leaving", LEAVING)
         bench.run(RECOUNT)
         measure_some(bench, units="leaving")
@@ -161,8 +165,14 @@ def _keep_cohorts(phases: list[Phase], units: list[UUID]) -> None:
         bench.run(KEEP)
 
 
+def _as_counted(phases: list[Phase]) -> Scope:
+    """Return the scope of the phases with the days that are open; of one that was never counted all are."""
+    known = dict(AggregationCursor.objects.filter(phase__in=phases).values_list("phase_id", "open_from"))
+    return replace(Scope.of(phases), open_from={phase.pk: known.get(phase.pk) or date.min for phase in phases})
+
+
 def lay_out_erased(bench: Workbench) -> None:
     """Leave `erased` and `erased_tallies`: what erased units had added to the phases; no table if there is none."""
     if ErasedCohort.objects.filter(phase__in=[phase.pk for phase in bench.scope.phases]).exists():
-        bench.lay_out("erased", OF_COHORTS.format(whose=OF_PHASES))
+        bench.lay_out("erased", f"{OF_COHORTS.format(whose=OF_PHASES)} {OF_PRESENT_HOURS}")
         bench.lay_out("erased_tallies", OF_TALLIES.format(whose=OF_PHASES))

@@ -2,12 +2,14 @@
 """n, sums and cross sums of each metric, read from the rows of the cohort days: what all statistics rest on.
 
 All units of the day that count and are not cut; whether a day is complete is for the reader to say, from its date.
+Of the youngest days harm is told by the hour of the exposure too.
 A day has a margin only when every cost is known. Units without an order before their exposure are those of the day
 less the returning ones.
 """
 
 from __future__ import annotations
 
+from catalog_experiments.aggregation.hourly import IS_HOURLY
 from catalog_experiments.aggregation.workbench import Workbench
 
 SUMS = (
@@ -43,7 +45,7 @@ WITH costed AS (
     SELECT phase_id, cohort_date FROM day WHERE segment = '' GROUP BY 1, 2 HAVING sum(uncosted) = 0
 ), told AS (
     SELECT phase_id, variant_key, cohort_date, segment, uncut AS n, {_list(SUMS)}
-    FROM day WHERE currency = '' AND segment <> 'history:returning'
+    FROM day WHERE currency = '' AND segment <> 'history:returning' AND NOT {IS_HOURLY.format("segment")}
     UNION ALL
     SELECT phase_id, variant_key, cohort_date, segment, known, {_list(SUMS)}
     FROM day WHERE segment = 'history:returning'
@@ -69,22 +71,24 @@ CROSS JOIN LATERAL (VALUES
 ) AS metric(metric, is_money, is_known, total, total_squares, cross_total)
 WHERE n > 0 AND is_known AND (phase.currency <> '' OR NOT is_money)
 UNION ALL
-SELECT phase.experiment_id, phase_id, variant_key, cohort_date, metric, '',
+SELECT phase.experiment_id, phase_id, variant_key, cohort_date, metric, segment,
        CASE WHEN is_money THEN phase.currency ELSE '' END, n, total, total_squares, under, under_squares, cross_total
 FROM day
 LEFT JOIN costed USING (phase_id, cohort_date)
 JOIN phases phase USING (phase_id)
 CROSS JOIN LATERAL (VALUES
-    ('raw_revenue', true, true, uncut, raw_revenue, raw_revenue_squares, 0, 0, 0),
-    ('raw_margin', true, costed.phase_id IS NOT NULL, uncut, raw_margin, raw_margin_squares, 0, 0, 0),
-    ('order_value', true, true, uncut, revenue, revenue_squares, own_orders, own_orders_squares, revenue_own_orders),
-    ('units_per_order', false, true, uncut, pieces, pieces_squares, orders, orders_squares, pieces_orders),
-    ('cannibalization', false, true, uncut, alone, alone_squares, bundled, bundled_squares, alone_bundled),
-    ('harm', false, true, uncut_day, day_bought, day_bought, 0, 0, 0),
-    ('harm_take_rate', false, true, uncut_day, day_took, day_took, 0, 0, 0),
-    ('harm_revenue', true, true, uncut_day, day_revenue, day_revenue_squares, 0, 0, 0)
-) AS metric(metric, is_money, is_known, n, total, total_squares, under, under_squares, cross_total)
-WHERE segment = '' AND day.currency = '' AND n > 0 AND is_known AND (phase.currency <> '' OR NOT is_money)
+    ('raw_revenue', false, true, true, uncut, raw_revenue, raw_revenue_squares, 0, 0, 0),
+    ('raw_margin', false, true, costed.phase_id IS NOT NULL, uncut, raw_margin, raw_margin_squares, 0, 0, 0),
+    ('order_value', false, true, true, uncut, revenue, revenue_squares, own_orders, own_orders_squares,
+        revenue_own_orders),
+    ('units_per_order', false, false, true, uncut, pieces, pieces_squares, orders, orders_squares, pieces_orders),
+    ('cannibalization', false, false, true, uncut, alone, alone_squares, bundled, bundled_squares, alone_bundled),
+    ('harm', true, false, true, uncut_day, day_bought, day_bought, 0, 0, 0),
+    ('harm_take_rate', true, false, true, uncut_day, day_took, day_took, 0, 0, 0),
+    ('harm_revenue', true, true, true, uncut_day, day_revenue, day_revenue_squares, 0, 0, 0)
+) AS metric(metric, is_harm, is_money, is_known, n, total, total_squares, under, under_squares, cross_total)
+WHERE (segment = '' OR is_harm AND {IS_HOURLY.format("segment")}) AND day.currency = '' AND n > 0 AND is_known
+    AND (phase.currency <> '' OR NOT is_money)
 UNION ALL
 SELECT phase.experiment_id, own.phase_id, own.variant_key, own.cohort_date, 'revenue', '', seen.currency, own.uncut,
        COALESCE(paid.revenue, 0), COALESCE(paid.revenue_squares, 0), 0, 0, 0

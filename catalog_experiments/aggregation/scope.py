@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -21,14 +21,14 @@ FROM_THE_START = "-infinity"
 PHASES = """
 SELECT * FROM jsonb_to_recordset(%(phases)s::jsonb) AS phase(
     phase_id uuid, experiment_id uuid, month date, attribution interval, since timestamptz, open_from date,
-    currency text)"""
+    hours_from date, currency text)"""
 
 # One row per served span of a phase. A unit belongs to the span of its exposure; what reaches past `served_to` is cut.
 SPANS = """
 SELECT * FROM jsonb_to_recordset(%(spans)s::jsonb) AS span(
     phase_id uuid, experiment_id uuid, month date, served_from timestamptz, served_to timestamptz,
-    attribution interval, currency text, revenue_cap bigint, margin_cap bigint, by_device boolean,
-    by_country boolean)"""
+    attribution interval, hours_from date, currency text, revenue_cap bigint, margin_cap bigint, by_device boolean,
+    by_country boolean, by_hour boolean)"""
 
 # One row per variant of a phase; `bundle_id` is null for a variant that offers nothing.
 OFFERED = """
@@ -47,6 +47,7 @@ COUNTS = (
 
 # By its distance from UTC: to look the zone up by its name takes longer than the rest.
 DAY = "(exposure.exposed_at AT TIME ZONE interval '0')::date"
+HOUR = "extract(hour FROM exposure.exposed_at AT TIME ZONE interval '0')::smallint"
 ELIGIBLE = "('paid', 'confirmed')"
 MANY_PHASES = 12
 """Above, exposures are read from one end to the other; of fewer phases their index leads to the right ones."""
@@ -68,8 +69,8 @@ def unguessed(condition: str) -> str:
 class Scope:
     """Phases to count, with the served spans assumed and, for a refresh, since when facts may be news.
 
-    `since` maps a phase id to a moment of the database's clock, `open_from` to the first cohort day kept unit by unit;
-    a phase that is absent is counted whole.
+    `since` maps a phase id to a moment of the database's clock; a phase that is absent is counted whole. `open_from`
+    maps it to the first cohort day kept unit by unit; of one that is absent no day is told by the hour.
     """
 
     phases: tuple[Phase, ...]
@@ -91,6 +92,15 @@ class Scope:
         """Return the phases to count whole, and those to refresh."""
         whole = self.only(phase for phase in self.phases if phase.pk not in self.since)
         return whole, self.only(phase for phase in self.phases if phase.pk in self.since)
+
+    def hours_from(self, phase: Phase) -> date | None:
+        """Return the first cohort day that is told by the hour too; None where no drop is judged, and none is told.
+
+        A window after the first open day: two days before the watermark's, of which harm's last hours are due today.
+        """
+        if phase.pk not in self.open_from or not phase.has_drop_bound:
+            return None
+        return self.open_from[phase.pk] + timedelta(days=phase.window_days)
 
     def parameters(self) -> dict[str, Any]:
         """Return what the statements of this package are given."""
@@ -120,6 +130,7 @@ class Scope:
             "attribution": f"{24 * phase.window_days} hours",
             "since": self.since.get(phase.pk, FROM_THE_START),
             "open_from": self.open_from.get(phase.pk, FROM_THE_START),
+            "hours_from": self.hours_from(phase) or FOREVER,
             "currency": phase.currency,
         }
 
@@ -132,6 +143,7 @@ class Scope:
                 "margin_cap": phase.caps.get("margin"),
                 "by_device": "device" in phase.segments,
                 "by_country": "country" in phase.segments,
+                "by_hour": phase.has_drop_bound,
             }
 
 

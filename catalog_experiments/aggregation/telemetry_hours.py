@@ -85,10 +85,7 @@ recent AS MATERIALIZED (
         AND status <> 'pending'
 ),
 anchored AS (
-    SELECT DISTINCT recent.id, offered.phase_id
-    FROM recent
-    {{said}}
-    JOIN offered ON offered.bundle_id = outcome.bundle_id
+    SELECT DISTINCT said.id, offered.phase_id FROM ({{said}}) AS said JOIN offered USING (bundle_id)
 ),
 bought AS (
     SELECT wanted.phase_id, date_bin('1 hour', recent.placed_at, 'epoch') AS hour_at, count(*) AS orders,
@@ -117,10 +114,11 @@ WHERE (kept.exposed_count, kept.order_count, kept.joined_count, kept.foreign_cou
     IS DISTINCT FROM (excluded.exposed_count, excluded.order_count, excluded.joined_count, excluded.foreign_count)
 """
 
-# Of a few hours each order leads to its own rows: `OFFSET 0` keeps the look-ups behind the order they are for.
-SAID_ONE_BY_ONE = """CROSS JOIN LATERAL (
+# Of a few hours each order leads to its own rows: `OFFSET 0` keeps the look-ups behind the order they are for, and the
+# offers, of which there are as many as experiments, out of each look-up.
+SAID_ONE_BY_ONE = """SELECT recent.id, outcome.bundle_id FROM recent CROSS JOIN LATERAL (
         SELECT bundle_id FROM catalog_bundle_order_outcomes WHERE order_id = recent.id OFFSET 0
-    ) AS outcome"""
+    ) AS outcome OFFSET 0"""
 JOINED_ONE_BY_ONE = """LATERAL (
         SELECT unit FROM catalog_bundle_exposures kept
         WHERE kept.retention_month = wanted.month AND kept.experiment_id = wanted.experiment_id
@@ -130,7 +128,8 @@ HOURS = CELLS.format(exposures=EXPOSURES_OF_HOURS, said=SAID_ONE_BY_ONE, joined=
 COUNT_HOURS = COUNT.format(cells=f"({HOURS})")
 
 # By way of a table: what is only selected may be worked out by several processes at once.
-SAID_ALL = "JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = recent.id"
+SAID_ALL = """SELECT recent.id, outcome.bundle_id
+        FROM recent JOIN catalog_bundle_order_outcomes outcome ON outcome.order_id = recent.id"""
 JOINED_ALL = """catalog_bundle_exposures exposure ON exposure.retention_month = ANY(%(months)s)
         AND exposure.phase_id = wanted.phase_id AND exposure.unit = recent.unit"""
 WEEKS = CELLS.format(exposures=EXPOSURES_OF_WEEKS, said=SAID_ALL, joined=JOINED_ALL)

@@ -6,7 +6,7 @@ The one place where exposures meet orders. Sums, tallies and open units are read
 
 from __future__ import annotations
 
-from catalog_experiments.aggregation.scope import COUNTS, DAY, ELIGIBLE, HISTORY, unguessed
+from catalog_experiments.aggregation.scope import COUNTS, DAY, ELIGIBLE, HISTORY, HOUR, unguessed
 from catalog_experiments.aggregation.workbench import Workbench
 
 COLUMNS = (
@@ -14,6 +14,7 @@ COLUMNS = (
     "unit",
     "variant_key",
     "cohort_date",
+    "cohort_hour",
     "is_uncut",
     "is_uncut_day",
     "device",
@@ -60,7 +61,7 @@ MET = f"""
 SELECT span.phase_id, exposure.unit, exposure.variant_key, exposure.exposed_at, {DAY} AS cohort_date,
        exposure.exposed_at + span.attribution AS window_end, span.served_to,
        {UNCUT} AND {IS_HERE} AS is_uncut, {UNCUT_DAY} AND {IS_HERE} AS is_uncut_day,
-       {DEVICE} AS device, {COUNTRY} AS country,
+       {DEVICE} AS device, {COUNTRY} AS country, CASE WHEN span.by_hour THEN {HOUR} END AS cohort_hour,
        span.currency AS own_currency, span.revenue_cap, span.margin_cap, exposure.left_at
 FROM {{chosen}}
 WHERE ({COUNTS} OR exposure.left_at IS NOT NULL) AND {IS_SERVED}"""
@@ -185,8 +186,8 @@ WITH reached AS NOT MATERIALIZED (
     LEFT JOIN contents content ON content.order_id = placed.id AND content.phase_id = met.phase_id
         AND content.variant_key = met.variant_key
 ), summed AS (
-    SELECT phase_id, unit, variant_key, cohort_date, is_uncut, is_uncut_day, device, country, revenue_cap, margin_cap,
-           left_at, bool_or(NOT is_after) AS is_returning,
+    SELECT phase_id, unit, variant_key, cohort_date, cohort_hour, is_uncut, is_uncut_day, device, country, revenue_cap,
+           margin_cap, left_at, bool_or(NOT is_after) AS is_returning,
            bool_or(is_after AND is_revised) AS is_revised,
            bool_or(is_after AND is_net AND is_own AND margin IS NULL) AS is_uncosted,
            COALESCE(sum(revenue{{narrow}}) FILTER (WHERE NOT is_after AND is_own), 0)::bigint AS before,
@@ -212,11 +213,12 @@ WITH reached AS NOT MATERIALIZED (
            array_agg(turn) FILTER (WHERE is_eligible AND is_withdrawn) AS left_turns,
            array_agg(cancelled_at) FILTER (WHERE is_eligible AND is_withdrawn) AS cancelled_at
     FROM reached
-    GROUP BY 2, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    GROUP BY 2, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12
 )
-SELECT phase_id, unit, variant_key, cohort_date, is_uncut, is_uncut_day, device, country, is_returning, is_revised,
-       NOT is_uncosted AS is_costed, LEAST(before, revenue_cap) AS x, LEAST(revenue, revenue_cap) AS revenue,
-       revenue AS raw_revenue, LEAST(day_revenue, revenue_cap) AS day_revenue, LEAST(margin, margin_cap) AS margin,
+SELECT phase_id, unit, variant_key, cohort_date, cohort_hour, is_uncut, is_uncut_day, device, country, is_returning,
+       is_revised, NOT is_uncosted AS is_costed, LEAST(before, revenue_cap) AS x,
+       LEAST(revenue, revenue_cap) AS revenue, revenue AS raw_revenue,
+       LEAST(day_revenue, revenue_cap) AS day_revenue, LEAST(margin, margin_cap) AS margin,
        margin AS raw_margin, bought::int::bigint AS bought, took::int::bigint AS took,
        day_bought::int::bigint AS day_bought, day_took::int::bigint AS day_took, own_orders, orders, pieces,
        own_pieces - bundled AS alone, bundled, foreign_revenue,

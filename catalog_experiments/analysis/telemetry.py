@@ -124,12 +124,12 @@ def _pooled_moments(
 ) -> dict[uuid.UUID, _Pools]:
     pools: dict[uuid.UUID, _Pools] = defaultdict(_Pools)
     experiments = [phase.experiment_id for phase in phases.values()]  # leads the index
-    is_complete = Moment.objects.is_complete_in(phases.values(), watermark_at)
+    is_complete = Moment.objects.is_complete(phases.values(), watermark_at)
     # Grouped by completeness and added up here: half the sums, and each row is judged once.
     told = Case(When(is_complete, then=Value(1)), default=Value(0))
     sums = {f"sum_{name}": Sum(name) for name in _SUMMED}
     moments = Moment.objects.filter(experiment__in=experiments, phase__in=phases)
-    wanted = moments if with_segments else moments.filter(segment=EVERYBODY)
+    wanted = moments.of_days() if with_segments else moments.filter(segment=EVERYBODY)
     groups = ("phase_id", "variant_key", "metric", "segment", "currency", "is_complete")
     for row in wanted.annotate(is_complete=told).values(*groups).annotate(**sums):
         found, key = pools[row["phase_id"]], (row["variant_key"], row["metric"])

@@ -174,7 +174,10 @@ def hourly_counts(tallies: Iterable[HourTally], opened_at: datetime, ended_at: d
 
 
 def last_mature_date(now: datetime) -> date:
-    """Return the newest day of exposure of which every unit has had its 24 hours, and one hour more."""
+    """Return the newest day of exposure of which every unit has had its 24 hours, and one hour more.
+
+    Of past phases whole days are kept and no hours: live, most of a day's units are judged earlier.
+    """
     return (now - HOUR).date() - timedelta(days=2)
 
 

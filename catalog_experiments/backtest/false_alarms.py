@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from catalog_experiments.backtest.course import Course, Proposal
 from catalog_experiments.backtest.replay import Limit, limits_of, may_pause, would_pause
 from catalog_experiments.backtest.resampling import Method, Rhythm, resample
+from catalog_experiments.progress import Progress
 from catalog_experiments.stats.effects import wilson_interval
 
 LADDER_STEPS = 20
 FARTHEST = 0.5
 """A suggested bound lies at most this far from what the control surely reaches, relatively."""
-
-Progress = Callable[[str, int, int], None]
-"""Told a stage, how much of it is done, and of how much."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from catalog_experiments.backtest.course import Course, Proposal
 from catalog_experiments.backtest.false_alarms import (
     FalseAlarms,
-    Progress,
     Suggestion,
     Trial,
     false_alarms,
@@ -24,6 +23,7 @@ from catalog_experiments.backtest.replay import Pause, first_pause, limits_of
 from catalog_experiments.drafting.validation import InvalidExperiment, guardrail_errors
 from catalog_experiments.guardrails import effective_minimum, parse_config
 from catalog_experiments.models import Bundle, Experiment
+from catalog_experiments.progress import Progress, tell_nobody
 from catalog_experiments.stats.blocks import HOUR, HOURS_PER_DAY
 
 BOUNDED_LOOKS = 100 * 14 * HOURS_PER_DAY
@@ -129,7 +129,7 @@ def proposal_of(
 
 
 def backtest_experiment(
-    experiment: Experiment, proposal: Proposal, options: Options, *, now: datetime, progress: Progress | None = None
+    experiment: Experiment, proposal: Proposal, options: Options, *, now: datetime, progress: Progress = tell_nobody
 ) -> Backtest:
     """Try guardrails out on the past of an experiment's product page; stores nothing.
 
@@ -137,22 +137,18 @@ def backtest_experiment(
     never stood in one.
     """
     past = past_of_experiment(experiment, since=now - timedelta(days=options.lookback_days), now=now)
-    return _run(past, proposal, options, progress or _nobody)
+    return _run(past, proposal, options, progress)
 
 
 def backtest_bundle(
-    bundle: Bundle, proposal: Proposal, options: Options, *, now: datetime, progress: Progress | None = None
+    bundle: Bundle, proposal: Proposal, options: Options, *, now: datetime, progress: Progress = tell_nobody
 ) -> Backtest:
     """Try guardrails out on the past of one bundle; stores nothing.
 
     Replayed are the phases in which it was a test variant, or its orders when it never stood in an experiment.
     """
     past = past_of_bundle(bundle, since=now - timedelta(days=options.lookback_days), now=now)
-    return _run(past, proposal, options, progress or _nobody)
-
-
-def _nobody(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""
+    return _run(past, proposal, options, progress)
 
 
 def _run(past: Past, proposal: Proposal, options: Options, progress: Progress) -> Backtest:

@@ -71,7 +71,7 @@ ExposureCounts = Mapping[datetime, Mapping[str, int]]
 
 
 class Harm(NamedTuple):
-    """Moments of the drop's metric over mature units, and the paying ones among them when it is money, else None."""
+    """Moments of the drop's metric over units that are due; when it is money the paying ones among them, else None."""
 
     moments: VariantMoments = VariantMoments()
     payers: int | None = None
@@ -166,7 +166,7 @@ def _snapshot() -> Iterator[None]:
 
 def _harm(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[uuid.UUID, dict[str, Harm]]:
     """Read the metric of the drop for phases with such a bound, each as far as its facts were counted."""
-    wanted = {key: phase for key, phase in phases.items() if phase.bounds.get("max_drop_vs_control") is not None}
+    wanted = {key: phase for key, phase in phases.items() if phase.has_drop_bound}
     harm: dict[uuid.UUID, dict[str, Harm]] = defaultdict(dict)
     for counted_at, some in _by_count(wanted, watermark_at).items():
         for phase_id, by_variant in _moments(some, counted_at).items():
@@ -182,7 +182,7 @@ def _harm_metric(phase: Phase) -> str:
 
 
 def _by_count(phases: Mapping[uuid.UUID, Phase], watermark_at: datetime) -> dict[datetime, list[Phase]]:
-    """Group phases by the watermark of their moments, to the hour: cohorts complete on the hour, a group is a query."""
+    """Group phases by the watermark of their moments, to the hour: cohorts fall due on the hour, a group is a query."""
     if not phases:
         return {}
     groups: dict[datetime, list[Phase]] = defaultdict(list)
@@ -197,9 +197,9 @@ def _moments(phases: Sequence[Phase], counted_at: datetime) -> dict[uuid.UUID, d
     found: dict[uuid.UUID, dict[str, dict[str, VariantMoments]]] = defaultdict(lambda: defaultdict(dict))
     rows = (
         Moment.objects.filter(experiment__in=[phase.experiment_id for phase in phases])  # leads the index
-        .filter(phase__in=phases, metric__in=HARM_METRICS.values(), segment="")
+        .filter(phase__in=phases, metric__in=HARM_METRICS.values())
         .filter(Q(currency="") | Q(currency=F("phase__currency")))
-        .filter(Moment.objects.is_complete(counted_at))
+        .filter(Moment.objects.is_due(counted_at))
         .values_list("phase_id", "variant_key", "metric")
         .annotate(Sum("n"), Sum("total"), Sum("total_squares"))
     )

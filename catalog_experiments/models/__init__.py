@@ -4,7 +4,7 @@ from catalog_experiments.models.access import ApiKey, CallCount
 from catalog_experiments.models.audit import ExperimentEvent
 from catalog_experiments.models.bundle import Bundle, BundleAcceptanceHour, BundleAcceptanceMetric, StockState
 from catalog_experiments.models.canary import CalibrationRun, CanaryAlarm
-from catalog_experiments.models.cohort import Cohort, OpenUnit
+from catalog_experiments.models.cohort import HOURLY, Cohort, OpenUnit
 from catalog_experiments.models.confirmation import LiveConfirmation
 from catalog_experiments.models.erasure import ErasedCohort, ErasedUnit
 from catalog_experiments.models.evaluation import EvaluationAction, EvaluationHead, GuardrailEvaluation
@@ -27,6 +27,7 @@ from catalog_experiments.models.quality import IntakeKind, IntakeOutcome, Teleme
 from catalog_experiments.models.telemetry import ExcludedTraffic, Exposure, Order, OrderOutcome, OrderStatus, UnitAlias
 
 __all__ = [
+    "HOURLY",
     "AggregationCursor",
     "ApiKey",
     "Bundle",

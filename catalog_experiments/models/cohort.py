@@ -5,6 +5,9 @@ from django.db import models
 from catalog_experiments.models.fields import time_ordered_key
 from catalog_experiments.models.phase import Phase
 
+HOURLY = "hour:"
+"""Begins the segment of a cohort day's units by the UTC hour of their exposure: 'hour:00' to 'hour:23'."""
+
 
 def _sum() -> "models.DecimalField[int, int]":
     return models.DecimalField(max_digits=40, decimal_places=0, default=0)
@@ -15,8 +18,10 @@ class Cohort(models.Model):
 
     Sums are over uncut units (those of the first day: over units served for 24 hours), money in minor units of the
     phase's currency; a row with a `currency` holds the revenue of orders in another one and nothing else. `x` is a
-    unit's capped revenue of the 28 days before. In `history:returning` only units with orders before are summed. From
-    these rows the moments are read; two rows of one variant merge by addition.
+    unit's capped revenue of the 28 days before. In `history:returning` only units with orders before are summed. Of
+    phases in which a drop is judged the youngest days are told by the hour of the exposure too, `hour:00` to
+    `hour:23`: for guardrails alone, until the whole day may be judged. From these rows the moments are read; two rows
+    of one variant merge by addition.
     """
 
     id = time_ordered_key()
@@ -105,6 +110,9 @@ class OpenUnit(models.Model):
     unit = models.UUIDField()
     variant_key = models.CharField(max_length=100)
     cohort_date = models.DateField()
+    cohort_hour = models.PositiveSmallIntegerField(
+        null=True, help_text="The UTC hour of its exposure; null in a phase in which no drop is judged."
+    )
     is_uncut = models.BooleanField()
     is_uncut_day = models.BooleanField()
     device = models.CharField(max_length=100, null=True)  # noqa: DJ001 - null: not told apart, '' is a name

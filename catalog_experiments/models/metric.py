@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from django.db import models
-from django.db.models import lookups
 
+from catalog_experiments.models.cohort import HOURLY
 from catalog_experiments.models.experiment import Experiment, Variant
 from catalog_experiments.models.fields import time_ordered_key
 from catalog_experiments.models.phase import Phase, PhaseOrigin
@@ -36,26 +36,31 @@ HARM_METRICS = (MomentMetric.HARM, MomentMetric.HARM_TAKE_RATE, MomentMetric.HAR
 class MomentQuerySet(models.QuerySet["Moment"]):
     """Questions about many cohort days."""
 
+    def of_days(self) -> "MomentQuerySet":
+        """Keep whole days, in every segment: hours are for guardrails alone."""
+        return self.exclude(segment__startswith=HOURLY)
+
     @staticmethod
-    def is_complete(watermark_at: datetime) -> models.Q:
+    def is_due(watermark_at: datetime) -> models.Q:
+        """Say of a moment of harm whether guardrails count it: each unit once, from 25 hours after its hour on.
+
+        That is its 24 hours, and one more for late orders. Days that are due to their last hour count as one, of the
+        next day the hours that are. A phase that is closed or was imported waits for nobody, as for completeness.
+        """
+        has_ended = models.Q(phase__closed_at__isnull=False) | models.Q(phase__origin=PhaseOrigin.IMPORTED)
+        day = _last_whole_day(watermark_at)
+        age = watermark_at - datetime.combine(day, time(tzinfo=UTC))
+        due = [hour_segment(hour) for hour in range(age // timedelta(hours=1) - 25)]
+        whole = models.Q(segment="") & (has_ended | models.Q(cohort_date__lt=day))
+        return whole | models.Q(cohort_date=day, segment__in=due) & ~has_ended
+
+    @staticmethod
+    def is_complete(phases: Iterable[Phase], watermark_at: datetime) -> models.Q:
         """Say of a cohort day whether all its units have had their whole window, and an hour more for late orders.
 
         The window is the phase's, for harm 24 hours. A phase that is closed or was imported waits for nobody: units
-        whose window meets its end are cut.
+        whose window meets its end are cut. The phases are at hand: no join, for pages that count milliseconds.
         """
-        window = models.Case(
-            models.When(metric__in=HARM_METRICS, then=models.Value(1)),
-            default=models.F("phase__window_days"),
-            output_field=models.IntegerField(),
-        )
-        last_date = _last_whole_day(watermark_at)
-        ends = models.ExpressionWrapper(models.F("cohort_date") + window, output_field=models.DateField())
-        has_ended = models.Q(phase__closed_at__isnull=False) | models.Q(phase__origin=PhaseOrigin.IMPORTED)
-        return has_ended | models.Q(lookups.LessThanOrEqual(ends, last_date))
-
-    @staticmethod
-    def is_complete_in(phases: Iterable[Phase], watermark_at: datetime) -> models.Q:
-        """Say the same of the days of phases that are at hand: no join, for pages that count milliseconds."""
         of_window: dict[int | None, list[Phase]] = defaultdict(list)
         for phase in phases:
             has_ended = phase.closed_at is not None or phase.origin == PhaseOrigin.IMPORTED
@@ -69,6 +74,15 @@ class MomentQuerySet(models.QuerySet["Moment"]):
         return is_complete
 
 
+def hour_segment(hour: int) -> str:
+    """Return the segment of the units that were exposed in this UTC hour of their day.
+
+    >>> hour_segment(7)
+    'hour:07'
+    """
+    return f"{HOURLY}{hour:02}"
+
+
 def _last_whole_day(watermark_at: datetime) -> date:
     return (watermark_at - timedelta(hours=1)).date() - timedelta(days=1)
 
@@ -76,9 +90,10 @@ def _last_whole_day(watermark_at: datetime) -> date:
 class Moment(models.Model):
     """n, sum and sum of squares of one metric over the units first exposed on one UTC day; rows merge by addition.
 
-    Money is in minor units of `currency`; `segment` is '' for all units. For revenue, margin, conversion and take rate
-    the covariate is the unit's capped revenue of the 28 days before its exposure; for ratios (order value, units per
-    order, cannibalization) it is the denominator. `cross_total` is the sum of products of metric and covariate.
+    Money is in minor units of `currency`; `segment` is '' for all units, and for harm also `hour:07`, those of an hour.
+    For revenue, margin, conversion and take rate the covariate is the unit's capped revenue of the 28 days before its
+    exposure; for ratios (order value, units per order, cannibalization) it is the denominator. `cross_total` is the
+    sum of products of metric and covariate.
     """
 
     id = time_ordered_key()

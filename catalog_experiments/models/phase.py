@@ -91,3 +91,8 @@ class Phase(models.Model):
     def __str__(self) -> str:
         """Name the phase by experiment and number."""
         return f"{self.experiment} phase {self.number}"
+
+    @property
+    def has_drop_bound(self) -> bool:
+        """Say whether a drop against the control is judged in it; an edit moves the bound, never adds or removes it."""
+        return self.bounds.get("max_drop_vs_control") is not None

@@ -62,7 +62,8 @@ class Watch:
         execute, self.verb = psycopg.Cursor.execute, verb
 
         def explain_and_execute(cursor: Any, query: Any, params: Any = None, **options: Any) -> Any:
-            if cursor.connection is connection.connection and isinstance(query, str):
+            # The same to the server, though a cursor that works while it waits has it by another name.
+            if cursor.connection.pgconn is connection.connection.pgconn and isinstance(query, str):
                 self._look(execute, cursor, query, params)
             return execute(cursor, query, params, **options)
 

@@ -3,7 +3,8 @@
 -- It reads phases, exposures, orders and outcomes, and leaves three temporary tables: `by_hand_moments` (n and sums per
 -- variant, cohort day, metric, segment and currency), `by_hand_tallies` (first eligible orders per variant and hour, net
 -- and gross) and `by_hand_counts` (units per variant and cohort day). The benchmark runs it in one transaction, holds
--- its rows against those that the aggregation stored, and its time against the time that took.
+-- its rows against those that the aggregation stored, and its time against the time that took. No phase of its shop
+-- judges a drop against the control, so none is told by the hour.
 
 SET LOCAL work_mem = '128MB';
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -10,7 +11,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.test import Client
 
-from catalog_experiments.models import Bundle, BundleAcceptanceMetric, JobRun
+from catalog_experiments.models import Bundle, BundleAcceptanceMetric, Cohort, JobRun, Moment
 from tests.builders import NOON, make_bundle, make_running_experiment
 
 ClientAs = Callable[[str], Client]
@@ -41,6 +42,22 @@ def test_list__of_each_table__opens(client_as: ClientAs, model: type[Model]) -> 
     make_running_experiment()
 
     assert client_as("").get(address(model), follow=True).status_code == 200
+
+
+@pytest.mark.parametrize("model", [Cohort, Moment])
+def test_list__of_days__shows_segments_and_no_hours(client_as: ClientAs, model: type[Cohort | Moment]) -> None:
+    phase = make_running_experiment().current_phase
+    assert phase is not None
+    known: dict[str, Any] = {"phase": phase, "variant_key": "test", "cohort_date": NOON.date()}
+    if model is Moment:
+        known |= {"experiment": phase.experiment, "metric": "harm", "n": 1, "total": 0, "total_squares": 0}
+    for segment in ("device:mobile", "hour:12"):
+        model.objects.create(**known, segment=segment)
+
+    page = client_as("").get(address(model)).content.decode()
+
+    assert "device:mobile" in page
+    assert "hour:12" not in page
 
 
 def test_list__of_bundles__shows_price_and_recent_acceptance(client_as: ClientAs) -> None:

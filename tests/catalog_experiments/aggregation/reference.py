@@ -97,8 +97,11 @@ Key = tuple[str, dt.date, str, str, str]
 Sums = tuple[int, Decimal, Decimal, Decimal, Decimal, Decimal]
 
 
-def reference_moments(phase: Phase) -> dict[Key, Sums]:
-    """Return n and the five sums by variant key, cohort date, metric, segment and currency."""
+def reference_moments(phase: Phase, *, hours_from: dt.date = dt.date.max) -> dict[Key, Sums]:
+    """Return n and the five sums by variant key, cohort date, metric, segment and currency.
+
+    Of days since `hours_from` harm is told by the hour too, where a drop is judged.
+    """
     pairs: dict[Key, list[tuple[int, int]]] = defaultdict(list)
     uncosted: set[dt.date] = set()
     foreign: set[tuple[dt.date, str]] = set()
@@ -111,7 +114,7 @@ def reference_moments(phase: Phase) -> dict[Key, Sums]:
             foreign |= {(day, currency) for currency, paid in person.foreign.items() if paid}
     for person in people:
         day = person.row.exposed_at.date()
-        for metric, segment, currency, value, under in person.values():
+        for metric, segment, currency, value, under in person.values(by_hour=day >= hours_from):
             pairs[person.row.variant_key, day, metric, segment, currency].append((value, under))
         if person.is_uncut:
             for currency in (currency for other, currency in foreign if other == day):
@@ -154,7 +157,7 @@ class Person:
             if order.currency != phase.currency:
                 self.foreign[order.currency] += net(order)
 
-    def values(self) -> Iterator[tuple[str, str, str, int, int]]:
+    def values(self, *, by_hour: bool) -> Iterator[tuple[str, str, str, int, int]]:
         """Yield (metric, segment, currency, value, covariate or denominator) as they count."""
         cap, money = self.phase.caps.get("revenue", 10**15), self.phase.currency
         revenue = sum(map(net, self.own))
@@ -175,9 +178,10 @@ class Person:
             yield "cannibalization", "", "", alone, bundled
         if self.is_uncut_day:
             early = sum(net(order) for order in self.early if order.currency == money)
-            yield "harm", "", "", int(bool(self.early)), 0
-            yield "harm_take_rate", "", "", int(any(map(self.took, self.early))), 0
-            yield "harm_revenue", "", money, min(early, cap), 0
+            for segment in ("", f"hour:{self.row.exposed_at:%H}") if by_hour else ("",):
+                yield "harm", segment, "", int(bool(self.early)), 0
+                yield "harm_take_rate", segment, "", int(any(map(self.took, self.early))), 0
+                yield "harm_revenue", segment, money, min(early, cap), 0
 
     def segments(self) -> Iterator[str]:
         yield ""

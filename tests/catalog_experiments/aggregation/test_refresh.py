@@ -307,7 +307,7 @@ def _forget_everything() -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_aggregates__after_a_long_stream__equal_the_definitions_at_every_run(seed: int) -> None:
     phase = make_measured_phase(caps={"revenue": 2500})
-    stream = _long_stream(random.Random(seed))
+    stream = long_stream(random.Random(seed))
 
     for place, step in enumerate(stream):
         apply(step, phase, place // 8)
@@ -319,7 +319,7 @@ def test_aggregates__after_a_long_stream__equal_the_definitions_at_every_run(see
     assert sum(row[0] for row in tallies(phase).values()) > 5
 
 
-def _long_stream(chance: random.Random) -> list[Any]:
+def long_stream(chance: random.Random) -> list[Any]:
     """Return reports of 40 units over 8 days: shuffled, repeated, some late, cancelled, mixed or without margin."""
     units = [f"u{number}" for number in range(40)]
     exposures = [
