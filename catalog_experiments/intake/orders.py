@@ -18,7 +18,7 @@ from catalog_experiments.intake.outcomes import BundleShelf
 from catalog_experiments.intake.screening import Screen
 from catalog_experiments.intake.steps import Work, finish, outcome
 from catalog_experiments.intake.tombstones import ERASED, Tombstones
-from catalog_experiments.intake.writing import chunks, collector_at_rest, read_in_turn, write_surviving
+from catalog_experiments.intake.writing import batches, chunks, collector_at_rest, read_in_turn, write_surviving
 from catalog_experiments.models import IntakeKind
 from catalog_experiments.units import digester
 
@@ -52,10 +52,9 @@ def record_orders(
     if not events:
         return ()
     rules = _Rules(Screen.of_site(), now, check_lateness)
-    batches = (_Batch(start, events[start : start + CHUNK], rules) for start in range(0, len(events), CHUNK))
     results: list[ItemResult] = []
     is_news = True
-    for batch, following in read_in_turn(batches):
+    for batch, following in read_in_turn(batches(events, CHUNK, partial(_Batch, rules))):
         is_news = batch.store(is_news=is_news, meanwhile=following) and is_news
         results += batch.results()
     note_answers(IntakeKind.ORDERS, results, now=now)
@@ -81,7 +80,7 @@ class _Rules(NamedTuple):
 class _Batch:
     """One chunk of orders on its way into the tables; `first_index` is the place of its first item in the call."""
 
-    def __init__(self, first_index: int, events: Sequence[OrderEvent], rules: _Rules) -> None:
+    def __init__(self, rules: _Rules, first_index: int, events: Sequence[OrderEvent]) -> None:
         self._first_index = first_index
         self._events = events
         self._rules = rules

@@ -27,6 +27,18 @@ def chunks(items: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
         yield items[start : start + size]
 
 
+def batches(events: Sequence[Row], size: int, begin: Callable[[int, Sequence[Row]], Batch]) -> Iterator[Batch]:
+    """Yield what `begin` makes of the place of the first event and of at most `size` events, one batch at a time.
+
+    Of several the first is short, so that the database soon has something to do.
+    """
+    start = 0
+    while start < len(events):
+        end = start + (size if start or len(events) <= size else size // 5)
+        yield begin(start, events[start:end])
+        start = end
+
+
 def read_in_turn(batches: Iterable[Batch]) -> Iterator[tuple[Batch, Work]]:
     """Yield each batch once it is read whole, with the reading of the next one, for while the database works."""
     waiting = iter(batches)
