@@ -225,13 +225,3 @@ def share_ranges(count: int, coverage: float, weights: Sequence[float] | None = 
         shares = equal_weights(count)
     starts = accumulate(shares, initial=0.0)
     return tuple((start, start + coverage * share) for start, share in zip(starts, shares, strict=False))
-
-
-def in_namespace(unit_id: str, namespace: str, start: float, end: float) -> bool:
-    """Say whether a unit lies in GrowthBook's older kind of exclusion group: shares `[start, end)` of a namespace.
-
-    >>> in_namespace("1", "namespace1", 0, 0.4), in_namespace("1", "namespace1", 0.4, 1)
-    (False, True)
-    """
-    share = growthbook_hash(f"__{namespace}", unit_id, 1)
-    return share is not None and start <= share < end

@@ -12,11 +12,14 @@ from uuid import UUID
 
 from catalog_experiments.models import Bundle, CanaryAlarm, ExclusionGroup, Experiment, ExperimentEvent, Holdout
 
-_SLUG_LENGTH = 150
+Subject = Experiment | Bundle | ExclusionGroup | Holdout | CanaryAlarm
+"""What an event can be about."""
+
+_SUBJECT_LENGTH = 150
 
 
 def record_event(
-    experiment: Experiment,
+    subject: Subject,
     *,
     actor: str,
     action: str,
@@ -25,10 +28,10 @@ def record_event(
     after: Mapping[str, Any],
     now: datetime,
 ) -> ExperimentEvent:
-    """Append one event to an experiment's timeline, inside the caller's transaction.
+    """Append one event to a subject's timeline, inside the caller's transaction.
 
     Args:
-        experiment: the experiment that changed; a draft about to be deleted still counts.
+        subject: what changed; a draft about to be deleted still counts.
         actor: "user:<username>", "key:<name>" or "system:<job>".
         action: the verb, such as "publish" or "update".
         reason: why, in the words of the person; may be empty.
@@ -36,70 +39,10 @@ def record_event(
         after: the same fields as they are now.
         now: when, aware and in UTC.
     """
+    timeline_id, name = _timeline_of(subject)
     return ExperimentEvent.objects.create(
-        experiment_id=experiment.pk,
-        experiment_slug=experiment.slug,
-        occurred_at=now,
-        actor=actor,
-        action=action,
-        reason=reason,
-        before=dict(before),
-        after=dict(after),
-    )
-
-
-def record_bundle_event(
-    bundle: Bundle, *, actor: str, action: str, before: Mapping[str, Any], after: Mapping[str, Any], now: datetime
-) -> ExperimentEvent:
-    """Append one event about a bundle; its subject reads "bundle:<slug>", which no experiment's slug can be."""
-    return ExperimentEvent.objects.create(
-        experiment_id=bundle.pk,
-        experiment_slug=f"bundle:{bundle.bundle_slug}"[:_SLUG_LENGTH],
-        occurred_at=now,
-        actor=actor,
-        action=action,
-        before=dict(before),
-        after=dict(after),
-    )
-
-
-def record_exclusion_event(
-    subject: ExclusionGroup | Holdout,
-    *,
-    actor: str,
-    action: str,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    now: datetime,
-) -> ExperimentEvent:
-    """Append one event about a group or a holdout; it reads "group:<slug>", "holdout:<slug>" or "holdout:" (of all)."""
-    kind, group = ("holdout", subject.group) if isinstance(subject, Holdout) else ("group", subject)
-    return ExperimentEvent.objects.create(
-        experiment_id=subject.pk,
-        experiment_slug=f"{kind}:{group.slug if group else ''}"[:_SLUG_LENGTH],
-        occurred_at=now,
-        actor=actor,
-        action=action,
-        before=dict(before),
-        after=dict(after),
-    )
-
-
-def record_canary_event(
-    alarm: CanaryAlarm,
-    *,
-    actor: str,
-    action: str,
-    reason: str,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    now: datetime,
-) -> ExperimentEvent:
-    """Append one event about an A/A alarm: to its canary's timeline, or under "calibration:" where it has none."""
-    experiment = alarm.phase.experiment if alarm.phase else None
-    return ExperimentEvent.objects.create(
-        experiment_id=experiment.pk if experiment else alarm.pk,
-        experiment_slug=experiment.slug if experiment else "calibration:",
+        experiment_id=timeline_id,
+        experiment_slug=name[:_SUBJECT_LENGTH],
         occurred_at=now,
         actor=actor,
         action=action,
@@ -120,6 +63,21 @@ def record_erasure_event(request_id: UUID, *, actor: str, counts: Mapping[str, A
         before={},
         after=dict(counts),
     )
+
+
+def _timeline_of(subject: Subject) -> tuple[UUID, str]:
+    """Return whose timeline tells of a subject, and the name it has there; the colon is in no experiment's slug."""
+    match subject:
+        case Experiment():
+            return subject.pk, subject.slug
+        case Bundle():
+            return subject.pk, f"bundle:{subject.bundle_slug}"
+        case ExclusionGroup():
+            return subject.pk, f"group:{subject.slug}"
+        case Holdout():
+            return subject.pk, f"holdout:{subject.group.slug if subject.group else ''}"
+        case CanaryAlarm():
+            return _timeline_of(subject.phase.experiment) if subject.phase else (subject.pk, "calibration:")
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
-from catalog_experiments.audit import difference, record_bundle_event, record_event
+from catalog_experiments.audit import difference, record_event
 from catalog_experiments.drafting.payloads import payload_errors
 from catalog_experiments.drafting.specification import UNSET, Unset
 from catalog_experiments.drafting.validation import slug_errors, text_errors
@@ -112,7 +112,7 @@ def create_bundle(spec: BundleSpec, *, actor: str, now: datetime) -> Bundle:
     try:
         with transaction.atomic():
             bundle = Bundle.objects.create(**values)
-            record_bundle_event(bundle, actor=actor, action="create", before={}, after=values, now=now)
+            record_event(bundle, actor=actor, action="create", before={}, after=values, now=now)
     except IntegrityError as refused:
         raise DuplicateBundle(f"The slug {spec.bundle_slug!r} is taken; choose another.") from refused
     return bundle
@@ -136,11 +136,6 @@ def update_bundle(bundle_slug: str, changes: BundleChanges, *, actor: str, now: 
     raise BundleInUse(f"Experiments with {bundle_slug} are being published just now; try again.")
 
 
-def deactivate_bundle(bundle_slug: str, *, actor: str, now: datetime) -> Bundle:
-    """Take a bundle out of the shop's choice; refused as in `update_bundle`."""
-    return update_bundle(bundle_slug, BundleChanges(is_active=False), actor=actor, now=now)
-
-
 def delete_bundle(bundle_slug: str, *, actor: str, now: datetime) -> None:
     """Delete a bundle that nothing ever measured; drafts that name it lose it, with an event.
 
@@ -156,7 +151,7 @@ def delete_bundle(bundle_slug: str, *, actor: str, now: datetime) -> None:
         for draft in drafts:
             _forget(draft, bundle, actor=actor, now=now)
         try:
-            record_bundle_event(bundle, actor=actor, action="delete", before=_described(bundle), after={}, now=now)
+            record_event(bundle, actor=actor, action="delete", before=_described(bundle), after={}, now=now)
             bundle.delete()
         except ProtectedError as refused:
             raise BundleInUse(f"Orders were counted for {bundle_slug}; deactivate it instead.") from refused
@@ -172,7 +167,7 @@ def _edit(bundle: Bundle, users: Sequence[Experiment], changes: BundleChanges, *
     for name, value in after.items():
         setattr(bundle, name, value)
     bundle.save()
-    record_bundle_event(bundle, actor=actor, action="update", before=before, after=after, now=now)
+    record_event(bundle, actor=actor, action="update", before=before, after=after, now=now)
     if "stock_state" in after:
         _guard_stock(users, now=now)
     if seen := [name for name, value in offer(bundle).items() if value != former_offer[name]]:

@@ -1,4 +1,4 @@
-"""Read named columns of a CSV file, plain or gzip, line by line and with a position to show."""
+"""Read named columns of a CSV file, plain or gzip, line by line with a position to show, and what stands in them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import csv
 import gzip
 import io
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +16,10 @@ from typing import BinaryIO, Self, cast
 
 class UnreadableFile(ValueError):
     """The file is missing, no CSV in UTF-8, or lacks a column; the message says which and what to do."""
+
+
+class UnreadableLine(ValueError):
+    """A line does not hold what its columns should; the message says what is wrong."""
 
 
 class CsvFile:
@@ -80,3 +86,34 @@ class CsvFile:
             yield from self._rows
         except (csv.Error, UnicodeDecodeError, EOFError, OSError) as error:
             raise UnreadableFile(f"{self._path}, after line {self._rows.line_num}: {error}.") from error
+
+
+def parse_time(text: str) -> datetime:
+    """Return a time in ISO 8601; one without a zone is UTC.
+
+    Raises:
+        UnreadableLine: it is something else.
+
+    >>> parse_time("2026-07-01T14:00").isoformat()
+    '2026-07-01T14:00:00+00:00'
+    """
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UnreadableLine(f"{text!r} is no time in ISO 8601") from error
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def parse_amount(text: str, minor_digits: int) -> int:
+    """Return an amount of a currency's main unit in minor units; halves are rounded away from zero.
+
+    Raises:
+        UnreadableLine: it is no finite number.
+
+    >>> parse_amount("3.395", 2), parse_amount("-0.5", 0)
+    (340, -1)
+    """
+    try:
+        return int(Decimal(text).scaleb(minor_digits).to_integral_value(ROUND_HALF_UP))
+    except (InvalidOperation, ValueError, OverflowError) as error:
+        raise UnreadableLine(f"{text!r} is no amount") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -23,10 +23,11 @@ from catalog_experiments.drafting import DuplicateSlug
 from catalog_experiments.drafting.specification import UNSET, ExperimentChanges, ExperimentSpec, VariantSpec
 from catalog_experiments.drafting.validation import InvalidExperiment
 from catalog_experiments.enforcement import EvaluationReport
-from catalog_experiments.field_errors import InvalidFields
+from catalog_experiments.field_errors import FieldError, InvalidFields
 from catalog_experiments.locking import ExperimentNotFound
 from catalog_experiments.models import Bundle, ExclusionGroup, Experiment, ExperimentStatus, Holdout, Variant
 from catalog_experiments.preflight import Check, run_preflight
+from catalog_experiments.progress import Progress, tell_nobody
 from catalog_experiments.transitions import IllegalMove, legal_moves
 
 __all__ = [
@@ -87,6 +88,18 @@ class CatalogExperimentService:
         """Store a new draft (`drafting.create_draft`)."""
         drafting.create_draft(spec, actor=self.actor, now=now)
         return self.get(spec.slug)
+
+    def draft_errors(self, spec: ExperimentSpec, *, now: datetime) -> Sequence[FieldError]:
+        """Say everything for which `create` would refuse a draft; stores nothing (`drafting.draft_errors`)."""
+        return drafting.draft_errors(spec, now=now)
+
+    def edit_errors(self, slug: str, changes: ExperimentChanges, *, now: datetime) -> Sequence[FieldError]:
+        """Say everything for which `update` would refuse the fields; stores nothing (`drafting.edit_errors`)."""
+        return drafting.edit_errors(self.get(slug), changes, now=now)
+
+    def clone_errors(self, slug: str, *, new_slug: str, name: str, now: datetime) -> Sequence[FieldError]:
+        """Say everything for which `clone` would refuse the new draft; stores nothing."""
+        return drafting.draft_errors(drafting.clone_of(self.get(slug), slug=new_slug, name=name), now=now)
 
     def update(
         self, slug: str, changes: ExperimentChanges, *, now: datetime, expected_version: int | None = None
@@ -165,7 +178,7 @@ class CatalogExperimentService:
         config: Mapping[str, object] | None = None,
         minimum_sample: int | None = None,
         options: backtest.Options | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress = tell_nobody,
     ) -> backtest.Backtest:
         """Try guardrails out on an experiment's past (`backtest.backtest_experiment`); its own where none are given.
 
@@ -186,7 +199,7 @@ class CatalogExperimentService:
         config: Mapping[str, object] | None = None,
         minimum_sample: int | None = None,
         options: backtest.Options | None = None,
-        progress: Callable[[str, int, int], None] | None = None,
+        progress: Progress = tell_nobody,
     ) -> backtest.Backtest:
         """Try guardrails out on a bundle's past (`backtest.backtest_bundle`).
 

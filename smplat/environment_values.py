@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import environ
@@ -28,6 +29,17 @@ class EnvironmentValues(environ.Env):  # type: ignore[misc]  # django-environ co
             return super().get_value(var, cast=cast, **options)
         except ValueError as error:
             raise _refused(var, given, cast) from error
+
+    def choice(self, var: str, choices: Sequence[str], *, default: str) -> str:
+        """Return the variable's value, which is one of the choices.
+
+        Raises:
+            ImproperlyConfigured: it is set to another word.
+        """
+        value = str(self.get_value(var, default=default))
+        if value not in choices:
+            raise ImproperlyConfigured(f"{var} is {value!r}; it must be one of {', '.join(choices)}.")
+        return value
 
     def _is_switch(self, given: str) -> bool:
         return given.lower().strip() in (*self.BOOLEAN_TRUE_STRINGS, *FALSE_WORDS)

@@ -26,7 +26,14 @@ from drf_spectacular.generators import SchemaGenerator
 OWN_APPS = ("catalog_experiments", "storefront", "notifications", "smplat")
 PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 SECTION = re.compile(r"# --- (.+?) -*$")
-KINDS = {"str": "text", "int": "whole number", "float": "number", "bool": "true or false", "list": "list, by commas"}
+KINDS = {
+    "str": "text",
+    "int": "whole number",
+    "float": "number",
+    "bool": "true or false",
+    "list": "list, by commas",
+    "choice": "one of",
+}
 METHODS = ("get", "post", "put", "patch", "delete")
 VARIABLE = re.compile(r"\{\w+\}")
 
@@ -78,9 +85,8 @@ def read_settings(source: str) -> list[Setting]:
     for call in calls:
         name = str(ast.literal_eval(call.args[0]))
         default = next((_as_text(word.value) for word in call.keywords if word.arg == "default"), "")
-        kind = KINDS.get(getattr(call.func, "attr", ""), "text")
         meaning = " ".join(_comment_above(lines, call.lineno - 1))
-        found.setdefault(name, Setting(name, kind, default, meaning, _section_of(lines, call.lineno - 1)))
+        found.setdefault(name, Setting(name, _kind_read(call), default, meaning, _section_of(lines, call.lineno - 1)))
     return list(found.values())
 
 
@@ -137,6 +143,11 @@ def _reads_a_name(node: ast.AST) -> TypeGuard[ast.Call]:
         and node.func.value.id == "env"
         and node.func.attr in KINDS
     )
+
+
+def _kind_read(call: ast.Call) -> str:
+    kind = KINDS[getattr(call.func, "attr", "")]
+    return f"{kind} {', '.join(ast.literal_eval(call.args[1]))}" if kind == "one of" else kind
 
 
 def _as_text(default: ast.expr) -> str:

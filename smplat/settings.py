@@ -1,4 +1,7 @@
-"""Every setting of the project, in the order of Django's own list; each deployment value comes from the environment."""
+"""Every setting of the project, in the order of Django's own list; each deployment value comes from the environment.
+
+Tables that no deployment changes stand in modules of their own, named at their places below.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,13 @@ import os
 from pathlib import Path
 from typing import Any
 
-from csp.constants import NONCE, NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from kombu import Exchange, Queue
 
-from smplat.admin_navigation import INDIGO, NAVIGATION, site_icon
+from smplat import logs
+from smplat.admin_appearance import THEME
+from smplat.api_description import API_DESCRIPTION
+from smplat.content_security import DIRECTIVES
 from smplat.embedded.broker import Broker
 from smplat.embedded.cluster import SUPERUSER, Cluster
 from smplat.environment_values import EnvironmentValues
@@ -109,10 +114,8 @@ TEMPLATES = [
 
 # --- Database -----------------------------------------------------------------------------------------------------
 # What this process may do to the database: web (5 s a statement), batch (120 s) or sweeper (10 s).
-SMPLAT_ROLE = env.str("SMPLAT_ROLE", default="batch")
-STATEMENT_SECONDS = {"web": 5, "batch": 120, "sweeper": 10}
-if SMPLAT_ROLE not in STATEMENT_SECONDS:
-    raise ImproperlyConfigured(f"SMPLAT_ROLE is {SMPLAT_ROLE!r}; it must be one of {', '.join(STATEMENT_SECONDS)}.")
+SMPLAT_ROLE = env.choice("SMPLAT_ROLE", ("web", "batch", "sweeper"), default="batch")
+STATEMENT_SECONDS = {"web": 5, "batch": 120, "sweeper": 10}[SMPLAT_ROLE]
 
 EMBEDDED_CLUSTER: dict[str, Any] = {
     "wanted_dir": STATE_DIR / "postgres",
@@ -138,7 +141,7 @@ database.setdefault("OPTIONS", {}).update(
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
-        "options": f"-c statement_timeout={STATEMENT_SECONDS[SMPLAT_ROLE]}s -c lock_timeout=2s"
+        "options": f"-c statement_timeout={STATEMENT_SECONDS}s -c lock_timeout=2s"
         " -c idle_in_transaction_session_timeout=15s",
     }
 )
@@ -167,21 +170,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "control-center"
 
-CONTENT_SECURITY_POLICY = {
-    "DIRECTIVES": {
-        "default-src": [NONE],
-        "script-src": [SELF, NONCE],
-        "style-src": [SELF, NONCE],
-        "img-src": [SELF, "data:"],
-        "font-src": [SELF],
-        "connect-src": [SELF],
-        "form-action": [SELF],
-        "base-uri": [NONE],
-        "frame-ancestors": [NONE],
-    }
-}
-# The admin theme compiles expressions (alpine) and sets styles inline; nothing outside /admin/ may.
-ADMIN_CONTENT_SECURITY = {"script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": DIRECTIVES}
 
 # --- Language and time --------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en-us"
@@ -196,7 +185,7 @@ STATIC_URL = "/static/"
 # Where `collectstatic` puts what is served under /static/.
 STATIC_ROOT = env.str("STATIC_ROOT", default=str(BASE_DIR / "staticfiles"))
 # How static files are kept: plain, hashed (names carry a hash of the content) or compressed (hashed, with .br and .gz).
-STATIC_FILES = env.str("STATIC_FILES", default="plain" if DEBUG else "compressed")
+STATIC_FILES = env.choice("STATIC_FILES", ("plain", "hashed", "compressed"), default="plain" if DEBUG else "compressed")
 STATIC_STORAGES = {
     "plain": "django.contrib.staticfiles.storage.StaticFilesStorage",
     "hashed": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage",
@@ -298,25 +287,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "catalog_experiments.api.errors.problem_handler",
     "UNAUTHENTICATED_USER": None,
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "smplat",
-    "DESCRIPTION": "Which bundle offer should this product page make? Experiments, telemetry and decisions.",
-    "VERSION": "1.0.0",
-    "OAS_VERSION": "3.1.1",
-    "ENUM_NAME_OVERRIDES": {
-        "ExperimentStatusEnum": "catalog_experiments.models.ExperimentStatus",
-        "OrderStatusEnum": "catalog_experiments.models.OrderStatus",
-        "ReactionEnum": "catalog_experiments.api.serializers.ramps.REACTIONS",
-    },
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "storefront.openapi.add_decisions"],
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PUBLIC": True,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-}
+SPECTACULAR_SETTINGS = API_DESCRIPTION
 
 # --- Celery -------------------------------------------------------------------------------------------------------
 # redis://host:6379/0; unset, the broker from a wheel that `make run` starts.
@@ -372,38 +343,10 @@ DJANGO_CELERY_BEAT_TZ_AWARE = True
 
 # --- Logs ---------------------------------------------------------------------------------------------------------
 # One JSON object a line (json) or plain lines for people (text).
-LOG_FORMAT = env.str("LOG_FORMAT", default="text" if DEBUG else "json")
+LOG_FORMAT = env.choice("LOG_FORMAT", ("json", "text"), default="text" if DEBUG else "json")
 # The least severe level to write: DEBUG, INFO, WARNING or ERROR.
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-if LOG_FORMAT not in ("json", "text") or LOG_LEVEL not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
-    raise ImproperlyConfigured(
-        f"LOG_FORMAT is {LOG_FORMAT!r}, LOG_LEVEL is {LOG_LEVEL!r}; use json or text; DEBUG, INFO, WARNING or ERROR."
-    )
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "json": {"()": "smplat.logs.JsonFormatter"},
-        "text": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"},
-    },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
-    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {
-        "django": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
-        "django.server": {"handlers": [], "level": LOG_LEVEL, "propagate": True},
-        "urllib3": {"level": "INFO"},  # its debug lines hold the secret addresses of alert webhooks
-    },
-}
+LOG_LEVEL = env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"), default="INFO")
+LOGGING = logs.configuration(LOG_FORMAT, LOG_LEVEL)
 
 # --- Admin --------------------------------------------------------------------------------------------------------
-UNFOLD = {
-    "SITE_TITLE": "smplat",
-    "SITE_HEADER": "smplat",
-    "SITE_SUBHEADER": "Bundle experiments",
-    "SITE_SYMBOL": "science",
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-    "COLORS": {"primary": INDIGO},
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": site_icon}],
-    "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
-}
+UNFOLD = THEME

@@ -1,6 +1,6 @@
 """`manage.py up`: start everything one machine needs in order, keep it running, and leave nothing behind.
 
-Knows no Django: it must come up where there is no database and no key yet. Stopping is the warden's work.
+Sets no Django up: it must come up where there is no database and no key yet. Stopping is the warden's work.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
+from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
 from smplat.embedded.broker import Broker, BrokerError
@@ -24,6 +25,7 @@ from smplat.embedded.cluster import Cluster, EmbeddedPostgresError
 from smplat.embedded.folders import UnsafeFolderError
 from smplat.embedded.launcher import NoServiceAccountError
 from smplat.embedded.processes import is_alive
+from smplat.environment_values import EnvironmentValues
 from smplat.local_environment import free_port, is_free, is_true, local_environment, write_local_env
 from smplat.local_services import Service, ready_block, services
 from smplat.warden import Warden
@@ -34,6 +36,8 @@ SETTLED_SECONDS = 60.0
 LONGEST_PAUSE_SECONDS = 30.0
 START_SECONDS, READY_SECONDS = 60.0, 20.0
 LOG_LIMIT_BYTES = 20_000_000
+SWITCHES = ("DEMO", "EMBEDDED_POSTGRES_DURABLE")  # read before the settings are
+BROKEN_SERVICES = (EmbeddedPostgresError, NoServiceAccountError, UnsafeFolderError, BrokerError)
 
 
 class CannotStart(Exception):
@@ -74,7 +78,7 @@ class Supervisor:
         """Run the preparation to its end.
 
         Raises:
-            CannotStart: With the last lines of its log when it fails.
+            CannotStart: With its own sentence where it has one, else with the last lines of its log.
         """
         log = self.log("preparation")
         with log.open("wb") as output:
@@ -86,6 +90,8 @@ class Supervisor:
             time.sleep(0.1)
         _show_progress(log, shown)
         self.warden.ended(process.pid)
+        if process.returncode == os.EX_CONFIG:
+            raise CannotStart(tail(log, lines=1))
         if process.returncode != 0:
             raise CannotStart(f"the preparation failed; the end of {log}:\n{tail(log)}")
 
@@ -160,13 +166,11 @@ def main() -> int:
     state_dir = Path(os.environ.get("SMPLAT_STATE_DIR") or PROJECT / ".smplat").absolute()
     for request in STOP_REQUESTS:
         signal.signal(request, _stop)
-    env_file = Path(os.environ.get("SMPLAT_ENV_FILE") or PROJECT / ".env")
-    if env_file.is_file():
-        Env.read_env(env_file)
     try:
+        read_env_file()
         with only_one(state_dir) as lock:
             run(state_dir, lock)
-    except (CannotStart, EmbeddedPostgresError, NoServiceAccountError, UnsafeFolderError, BrokerError) as problem:
+    except (CannotStart, ImproperlyConfigured, *BROKEN_SERVICES) as problem:
         say(f"smplat cannot run: {problem}")
         return 1
     except Stopped:
@@ -174,8 +178,28 @@ def main() -> int:
     return 0
 
 
+def read_env_file() -> None:
+    """Take over the variables of the environment file, which the environment itself overrules.
+
+    Raises:
+        CannotStart: When the file that SMPLAT_ENV_FILE names is not there.
+    """
+    named = os.environ.get("SMPLAT_ENV_FILE")
+    env_file = Path(named or PROJECT / ".env")
+    if named and not env_file.exists():
+        raise CannotStart(f"SMPLAT_ENV_FILE is {named!r}, and there is no such file")
+    if env_file.is_file():
+        Env.read_env(env_file)
+
+
 def run(state_dir: Path, lock: int) -> None:
-    """Start everything, say so, and keep watch."""
+    """Start everything, say so, and keep watch.
+
+    Raises:
+        ImproperlyConfigured: When a switch says neither yes nor no.
+    """
+    for switch in SWITCHES:
+        EnvironmentValues().bool(switch, default=True)
     port = read_port(os.environ.get("PORT") or "8000")
     smtp_port, inbox_port = free_port(1025), free_port(8025)
     environment = local_environment(os.environ, state_dir=state_dir, smtp_port=smtp_port, inbox_port=inbox_port)
@@ -211,10 +235,13 @@ def only_one(state_dir: Path) -> Iterator[int]:
     """Hold the lock of this state folder; one that is just being left is waited for.
 
     Raises:
-        CannotStart: When another supervisor runs on it.
+        CannotStart: When another supervisor runs on it, or nothing can be written there.
     """
-    state_dir.mkdir(parents=True, exist_ok=True)
-    handle = os.open(state_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        handle = os.open(state_dir / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as refused:
+        raise CannotStart(f"nothing can be kept in SMPLAT_STATE_DIR, {state_dir}: {refused.strerror}") from refused
     give_up_at = time.monotonic() + 20
     while not _try_lock(handle):
         owner = os.pread(handle, 20, 0).decode().strip()

@@ -13,7 +13,9 @@ from smplat.health import live, ready
 from smplat.metrics import metrics
 
 # The API's page keeps its script apart, so that only its styles need an exception.
-api_docs = csp_update({"style-src": UNSAFE_INLINE})(SpectacularSwaggerSplitView.as_view(url_name="schema"))
+api_docs = csp_update({"style-src": UNSAFE_INLINE})(
+    SpectacularSwaggerSplitView.as_view(url_name="schema", template_name="catalog_experiments/api_docs.html")
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("livez", live, name="livez"),

@@ -61,6 +61,7 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for path in PROJECT.iterdir():
         if path.name not in (".smplat", ".env"):
             (folder / path.name).symlink_to(path)
+    (folder / ".env").touch()  # named in the environment, so it must be there when the site starts
     log = folder / "up.log"
     with log.open("wb") as output:
         site = subprocess.Popen(

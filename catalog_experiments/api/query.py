@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import NoReturn, TypeVar
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 
+Row = TypeVar("Row")
 MAX_PAGE = 100
 ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 CURSOR = "a cursor from a Link header"
@@ -96,7 +97,19 @@ def refuse(name: str, wanted: str) -> NoReturn:
     raise InvalidQuery(f"The parameter {name} must be {wanted}.")
 
 
-def next_link(request: Request, *, limit: int, before: str) -> str:
-    """Return the Link header that leads to the next, older page."""
-    address = f"{request.path}?{urlencode({'limit': limit, 'before': before})}"
-    return f'<{address}>; rel="next"'
+def page_of(
+    request: Request, found: Sequence[Row], *, limit: int, cursor: Callable[[Row], object]
+) -> tuple[Sequence[Row], str]:
+    """Return at most `limit` rows, and the Link header that leads to the older ones: "" where there are none.
+
+    Args:
+        request: for this page.
+        found: the page's rows and, where there are more, one of the next page.
+        limit: rows of a page.
+        cursor: what the next call names a row by, in its `before`.
+    """
+    page = found[:limit]
+    if len(found) == len(page):
+        return page, ""
+    query = urlencode({"limit": limit, "before": cursor(page[-1])})
+    return page, f'<{request.path}?{query}>; rel="next"'

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
-from catalog_experiments.audit import record_canary_event
+from catalog_experiments.audit import record_event
 from catalog_experiments.lifecycle import ReasonRequired
 from catalog_experiments.models import CalibrationRun, CanaryAlarm, Phase
 from catalog_experiments.stats.canary import RED_REJECTIONS
@@ -97,7 +97,7 @@ def page_of(alarm: CanaryAlarm) -> str:
 
 def _tell_raised(alarm: CanaryAlarm, now: datetime) -> None:
     after = {"finding": alarm.finding, **alarm.evidence}
-    record_canary_event(alarm, actor=ACTOR, action="canary_red", reason=alarm.finding, before={}, after=after, now=now)
+    record_event(alarm, actor=ACTOR, action="canary_red", reason=alarm.finding, before={}, after=after, now=now)
     enqueue(
         AlertDraft(
             kind="canary_red",
@@ -117,7 +117,7 @@ def _end(alarm: CanaryAlarm, *, actor: str, reason: str, now: datetime) -> None:
     alarm.save(update_fields=["ended_at", "ended_by", "end_reason"])
     before, after = {"is_red": True}, {"is_red": False}
     action = "canary_clean" if actor == ACTOR else "canary_acknowledged"
-    record_canary_event(alarm, actor=actor, action=action, reason=reason, before=before, after=after, now=now)
+    record_event(alarm, actor=actor, action=action, reason=reason, before=before, after=after, now=now)
     others = CanaryAlarm.objects.standing().count()
     told = f"{others} more alarm{'s' if others > 1 else ''} stand." if others else "Guardrails act as usual."
     enqueue(

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBars
 
-Tell = Callable[[str, int, int], None]
-"""Told a stage, how much of it is done, and of how much."""
+from catalog_experiments.progress import Progress, tell_nobody
 
 
 @contextmanager
-def progress_bars(*, verbosity: int = 1) -> Iterator[Tell]:
+def progress_bars(*, verbosity: int = 1) -> Iterator[Progress]:
     """Show one bar a stage on standard error while the block runs; none off a terminal or at verbosity 0."""
     if verbosity < 1 or not sys.stderr.isatty():
-        yield _nobody
+        yield tell_nobody
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bars:
+    with ProgressBars(*columns, console=Console(stderr=True)) as bars:
         stages: dict[str, TaskID] = {}
 
         def tell(stage: str, done: int, total: int) -> None:
@@ -29,7 +29,3 @@ def progress_bars(*, verbosity: int = 1) -> Iterator[Tell]:
             bars.update(stages[stage], completed=done, total=total)
 
         yield tell
-
-
-def _nobody(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""

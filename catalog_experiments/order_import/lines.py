@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from typing import NamedTuple
 
-from catalog_experiments.csv_files import CsvFile
-
-Progress = Callable[[str, int, int], None]
-"""Told the stage (`reading`, in bytes, or `storing`, in orders), how much is done, and of how much."""
+from catalog_experiments.csv_files import CsvFile, UnreadableLine, parse_amount, parse_time
+from catalog_experiments.progress import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +86,6 @@ class Tally:
             self.examples.append(sentence)
 
 
-class UnreadableLine(ValueError):
-    """A line whose time, quantity or price cannot be read."""
-
-
 def read_lines(table: CsvFile, form: OrderFormat, tally: Tally, tell: Progress) -> Iterator[Line]:
     """Yield the lines that sell or take back pieces; count all, and leave out the others.
 
@@ -136,20 +130,12 @@ def _line(number: int, row: Sequence[str], form: OrderFormat) -> Line:
         number,
         ref[len(prefix) :] if cancels else ref,
         cancels,
-        _time(time),
+        parse_time(time),
         unit and form.unit_prefix + unit,
         sku,
         _whole(quantity),
-        _minor(price, form.minor_digits),
+        parse_amount(price, form.minor_digits),
     )
-
-
-def _time(text: str) -> datetime:
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise UnreadableLine(f"{text!r} is no time in ISO 8601") from error
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _whole(text: str) -> int:
@@ -157,10 +143,3 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError as error:
         raise UnreadableLine(f"{text!r} is no whole number") from error
-
-
-def _minor(text: str, digits: int) -> int:
-    try:
-        return int(Decimal(text).scaleb(digits).to_integral_value(ROUND_HALF_UP))
-    except (InvalidOperation, ValueError, OverflowError) as error:
-        raise UnreadableLine(f"{text!r} is no amount") from error

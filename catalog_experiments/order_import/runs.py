@@ -11,8 +11,9 @@ from pathlib import Path
 from catalog_experiments.csv_files import CsvFile
 from catalog_experiments.intake import ItemResult, OrderEvent, OrderLine, record_orders
 from catalog_experiments.order_import import staging
-from catalog_experiments.order_import.lines import OrderFormat, Progress, Tally, read_lines
+from catalog_experiments.order_import.lines import OrderFormat, Tally, read_lines
 from catalog_experiments.order_import.staging import StagedOrder
+from catalog_experiments.progress import Progress, tell_nobody
 
 PAGE = 500
 SOURCE = "import"
@@ -41,7 +42,7 @@ class OrderImportResult:
 
 
 def import_orders(
-    path: Path, *, form: OrderFormat, now: datetime, progress: Progress | None = None
+    path: Path, *, form: OrderFormat, now: datetime, progress: Progress = tell_nobody
 ) -> OrderImportResult:
     """Store the file's orders and outcomes; a killed run is completed by the next one.
 
@@ -51,17 +52,16 @@ def import_orders(
         path: CSV with a header, gzip when its name ends in .gz.
         form: its columns; see `FORMATS`.
         now: aware; the intake's clock.
-        progress: told how far it is.
+        progress: told how many bytes are read, then how many orders are stored.
 
     Raises:
         UnreadableFile: no such file, no CSV in UTF-8, or a column is missing.
     """
-    tell = progress or _nobody
     tally = Tally()
     try:
         with CsvFile(path, form.columns, delimiter=form.delimiter) as table:
-            staged = staging.gather(read_lines(table, form, tally, tell), drop_repeated=form.drop_repeated_lines)
-        answers = _store(staged.orders, form, now, tally, tell)
+            staged = staging.gather(read_lines(table, form, tally, progress), drop_repeated=form.drop_repeated_lines)
+        answers = _store(staged.orders, form, now, tally, progress)
     finally:
         staging.drop()
     return OrderImportResult(
@@ -117,7 +117,3 @@ def _with_returns(line: OrderLine, taken_back: Counter[str]) -> OrderLine:
     returned = min(line.quantity, taken_back[line.slug])
     taken_back[line.slug] -= returned
     return replace(line, returned=returned)
-
-
-def _nobody(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""

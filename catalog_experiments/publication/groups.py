@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 
 from catalog_experiments.assignment import BUCKETS
-from catalog_experiments.audit import record_exclusion_event
+from catalog_experiments.audit import record_event
 from catalog_experiments.drafting.validation import slug_errors, text_errors
 from catalog_experiments.field_errors import FieldError, InvalidFields, whole_number_errors
 from catalog_experiments.models import ExclusionGroup, Holdout
@@ -37,7 +37,7 @@ def create_group(slug: str, name: str, *, actor: str, now: datetime) -> Exclusio
     with transaction.atomic():
         group = ExclusionGroup.objects.create(slug=slug, name=name)
         after = {"slug": slug, "name": name}
-        record_exclusion_event(group, actor=actor, action="create", before={}, after=after, now=now)
+        record_event(group, actor=actor, action="create", before={}, after=after, now=now)
     return group
 
 
@@ -68,4 +68,4 @@ def _resize(holdout: Holdout, size: int, *, actor: str, now: datetime) -> None:
     holdout.size, holdout.changed_at = size, now
     holdout.save(update_fields=["size", "changed_at"])
     after = {"size": size, "document_version": publish_document(now=now).version}
-    record_exclusion_event(holdout, actor=actor, action="hold out", before=before, after=after, now=now)
+    record_event(holdout, actor=actor, action="hold out", before=before, after=after, now=now)

@@ -15,8 +15,9 @@ from psycopg.errors import LockNotAvailable
 from catalog_experiments.intake import retention_month
 from catalog_experiments.models import Exposure, Phase, PhaseOrigin
 from catalog_experiments.phases import partition_name
+from catalog_experiments.progress import Progress
 from catalog_experiments.retention import rules
-from catalog_experiments.retention.report import PhaseFacts, Progress
+from catalog_experiments.retention.report import PhaseFacts
 
 STAGE = "exposures"
 LOCK_MILLISECONDS = 300

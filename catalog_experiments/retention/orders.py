@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from django.db import connection, transaction
 
+from catalog_experiments.progress import Progress
 from catalog_experiments.retention import rules
-from catalog_experiments.retention.report import OrderFacts, Progress
+from catalog_experiments.retention.report import OrderFacts
 
 STAGE = "orders"
 

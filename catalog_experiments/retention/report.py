@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-
-Progress = Callable[[str, int, int], None]
-"""Told a stage, how many of its rows are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from django.db import connection, transaction
 from catalog_experiments.aggregation import aggregate_experiments
 from catalog_experiments.audit import record_event
 from catalog_experiments.models import AggregationCursor, ErasedCohort, IntakeOutcome, OpenUnit, Phase
+from catalog_experiments.progress import Progress, tell_nobody
 from catalog_experiments.retention import exposures, orders
-from catalog_experiments.retention.report import OrderFacts, Progress, RetentionReport
+from catalog_experiments.retention.report import OrderFacts, RetentionReport
 from catalog_experiments.retention.rules import ANSWERS_KEPT, RetentionRules
 
 ACTOR = "system:telemetry-retention"
@@ -28,7 +29,7 @@ def plan(*, rules: RetentionRules, now: datetime) -> RetentionReport:
     return RetentionReport(exposures.survey(leaving), orders.survey(OrderFacts(before_at, held_back_by)))
 
 
-def retire(*, rules: RetentionRules, now: datetime, progress: Progress | None = None) -> RetentionReport:
+def retire(*, rules: RetentionRules, now: datetime, progress: Progress = tell_nobody) -> RetentionReport:
     """Let the facts go that have had their time, and return what went.
 
     Moments, tallies, metric rows, evaluations and events stay as they are. A phase is counted a last time and marked
@@ -40,17 +41,16 @@ def retire(*, rules: RetentionRules, now: datetime, progress: Progress | None = 
         now: aware, UTC.
         progress: told how many exposures, then orders, are gone, of how many.
     """
-    tell = progress or _nobody
     due = rules.due_phases(now=now)
     if due:
         aggregate_experiments({phase.experiment_id for phase in due}, now=now)
     _mark(due, now)
     leaving = exposures.left_behind() if rules.exposure_days else []
     phases = exposures.survey(leaving)
-    busy = exposures.remove([*due, *leaving], expected=sum(facts.rows for facts in phases), tell=tell)
+    busy = exposures.remove([*due, *leaving], expected=sum(facts.rows for facts in phases), tell=progress)
     before_at, held_back_by = rules.orders_before(now=now, leaving=[])
     ordered = orders.survey(OrderFacts(before_at, held_back_by))
-    orders.remove(ordered, tell=tell)
+    orders.remove(ordered, tell=progress)
     IntakeOutcome.objects.filter(hour_at__lt=now - ANSWERS_KEPT).delete()
     gone = tuple(facts for facts in phases if facts.partition not in busy)
     return RetentionReport(gone, ordered, busy)
@@ -73,7 +73,3 @@ def _hold_off_counting(phase: Phase) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_WAIT}'")
     list(AggregationCursor.objects.select_for_update().filter(phase=phase))
-
-
-def _nobody(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""

@@ -36,11 +36,6 @@ class SyncResult:
     orphaned: list[str] = field(default_factory=list)
     pruned: list[str] = field(default_factory=list)
 
-    @property
-    def has_changes(self) -> bool:
-        """Say whether any row was written or deleted."""
-        return bool(self.created or self.updated or self.pruned)
-
 
 def sync_schedules(
     path: Path, *, now: datetime, dry_run: bool = False, force: bool = False, prune: bool = False

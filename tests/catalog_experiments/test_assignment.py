@@ -22,7 +22,6 @@ from catalog_experiments.assignment import (
     equal_weights,
     full_coverage,
     growthbook_hash,
-    in_namespace,
     in_ranges,
     nearest_coverage,
     reduced_weights,
@@ -85,14 +84,6 @@ def test_equal_weights__public_cases__all_match() -> None:
     rounded = [[round(weight, 8) for weight in equal_weights(count)] for count, _ in cases]
 
     assert rounded == [expected for _, expected in cases]
-
-
-def test_in_namespace__public_cases__all_match() -> None:
-    cases = public_cases("inNamespace")
-
-    inside = [in_namespace(unit, *namespace) for _, unit, namespace, _ in cases]
-
-    assert inside == [expected for *_, expected in cases]
 
 
 def test_bucket__many_units__spread_evenly_and_salts_unrelated() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import DatabaseError, transaction
 
-from catalog_experiments.audit import difference, record_bundle_event, record_event
+from catalog_experiments.audit import difference, record_event
 from catalog_experiments.models import ExperimentEvent
 from tests.builders import NOON, make_bundle, make_experiment
 
@@ -28,7 +28,7 @@ def test_event__of_an_experiment__keeps_who_what_when_and_why() -> None:
 def test_event__of_a_bundle__is_named_as_no_experiment_can_be() -> None:
     bundle = make_bundle(bundle_slug="b" * 150)
 
-    event = record_bundle_event(bundle, actor="key:shop", action="create", before={}, after={"title": "x"}, now=NOON)
+    event = record_event(bundle, actor="key:shop", action="create", before={}, after={"title": "x"}, now=NOON)
 
     assert event.experiment_slug == f"bundle:{'b' * 143}"
 

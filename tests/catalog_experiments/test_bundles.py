@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,9 @@ SPEC = BundleSpec(
 
 def change(slug: str, **changes: Any) -> Bundle:
     return bundles.update_bundle(slug, BundleChanges(**changes), actor=ACTOR, now=LATER)
+
+
+ENDINGS = [partial(change, is_active=False), partial(bundles.delete_bundle, actor=ACTOR, now=LATER)]
 
 
 def test_create__of_a_bundle__stores_it_with_an_event() -> None:
@@ -125,12 +129,12 @@ def test_update__of_a_bundle_with_an_old_fault__refuses_only_what_is_changed() -
     assert change("old", title="Renamed").title == "Renamed"
 
 
-@pytest.mark.parametrize("verb", [bundles.deactivate_bundle, bundles.delete_bundle])
-def test_bundle__in_use__can_neither_be_deactivated_nor_deleted(verb: Any) -> None:
+@pytest.mark.parametrize("end", ENDINGS, ids=["deactivate", "delete"])
+def test_bundle__in_use__can_neither_be_deactivated_nor_deleted(end: Callable[[str], object]) -> None:
     publish(make_experiment())
 
     with pytest.raises(BundleInUse, match="offered by cup-saucer") as refused:
-        verb("cup-saucer-test", actor=ACTOR, now=LATER)
+        end("cup-saucer-test")
 
     assert refused.value.experiments == ("cup-saucer",)
     assert Bundle.objects.get(bundle_slug="cup-saucer-test").is_active
@@ -168,10 +172,10 @@ def test_delete__of_a_bundle_that_orders_were_counted_for__is_refused() -> None:
     assert not ExperimentEvent.objects.exists()
 
 
-@pytest.mark.parametrize("verb", [bundles.deactivate_bundle, bundles.delete_bundle])
-def test_bundle__that_does_not_exist__is_not_found(verb: Any) -> None:
+@pytest.mark.parametrize("end", ENDINGS, ids=["deactivate", "delete"])
+def test_bundle__that_does_not_exist__is_not_found(end: Callable[[str], object]) -> None:
     with pytest.raises(BundleNotFound):
-        verb("nobody", actor=ACTOR, now=NOON)
+        end("nobody")
 
 
 @pytest.mark.django_db(transaction=True)

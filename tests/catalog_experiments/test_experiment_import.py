@@ -121,7 +121,7 @@ def test_import__without_a_unit_column__takes_each_line_for_one(tmp_path: Path) 
 def test_import__broken_off_between__is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = sixty_units(tmp_path)
     with monkeypatch.context() as broken:
-        broken.setattr("catalog_experiments.experiment_import.aggregate_experiments", _break)
+        broken.setattr("catalog_experiments.experiment_import.runs.aggregate_experiments", _break)
         with pytest.raises(ConnectionError):
             load(path)
 
@@ -160,6 +160,7 @@ def test_import__run_again__is_refused(tmp_path: Path) -> None:
         (["1,a,1,-5,", "2,b,0,,"], {"control": "a"}, "less than nothing"),
         (["1,a,1,x,", "2,b,0,,"], {"control": "a"}, "'x' is no amount"),
         ([",a,1,,", "2,b,0,,"], {"control": "a"}, "no unit"),
+        (["1,a,1,,dawn", "2,b,0,,"], {"control": "a", "form": ExperimentFormat(time_column="at")}, "'dawn' is no time"),
         (["1,a,1,,", "2,b,0,,"], {"control": "a", "start": None}, "has no times"),
         (["1,a,1,,", "2,b,0,,"], {"control": "a", "start": dt.date(2026, 3, 1)}, "last windows end at 2026-03-09"),
         (["1,a,1,,", "2,b,0,,"], {"control": "a", "form": ExperimentFormat(time_column="when")}, "no column 'when'"),

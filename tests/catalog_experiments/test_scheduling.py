@@ -28,6 +28,7 @@ from catalog_experiments.scheduling import (
     JobSpec,
     LeaseHeld,
     RetryPolicy,
+    SyncResult,
     Work,
     claim_slot,
     due_slots,
@@ -292,8 +293,7 @@ def test_sync__twice__changes_nothing_and_reuses_crontabs(schedule_file: Path) -
 
     result = sync_schedules(schedule_file, now=NOON + MINUTE)
 
-    assert result.unchanged == ["bundle-guardrail-evaluation", "nightly"]
-    assert not result.has_changes
+    assert result == SyncResult(unchanged=["bundle-guardrail-evaluation", "nightly"])
     assert CrontabSchedule.objects.count() == crontabs
 
 

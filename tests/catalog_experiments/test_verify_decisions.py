@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -33,14 +34,19 @@ def test_verify_decisions__whole_chain__says_how_many() -> None:
     assert said.getvalue() == "1 records: every verdict recomputed, the chain is whole\n"
 
 
-def test_verify_decisions__on_a_terminal__shows_progress() -> None:
+@pytest.mark.parametrize(("verbosity", "shown"), [(1, True), (0, False)])
+def test_verify_decisions__on_a_terminal__shows_progress_unless_told_to_be_quiet(
+    verbosity: int, shown: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     make_recent_breach()
     evaluate_due(now=timezone.now())
     terminal = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stderr", terminal)
 
-    call_command("verify_decisions", stdout=io.StringIO(), stderr=terminal)
+    call_command("verify_decisions", stdout=io.StringIO(), verbosity=verbosity)
 
-    assert "[##############################] 1/1" in terminal.getvalue()
+    assert ("records" in terminal.getvalue() and "100%" in terminal.getvalue()) is shown
 
 
 def test_verify_decisions__forged_verdict__exit_one_and_named() -> None:

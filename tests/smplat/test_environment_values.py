@@ -40,9 +40,31 @@ def test_int__no_number__is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> 
         EnvironmentValues().int("PORT", default=8000)
 
 
+@pytest.mark.parametrize(("given", "meant"), [("text", "text"), (None, "json")])
+def test_choice__known_word_or_none__is_it_or_the_default(
+    monkeypatch: pytest.MonkeyPatch, given: str | None, meant: str
+) -> None:
+    monkeypatch.setenv("FORM", given) if given else monkeypatch.delenv("FORM", raising=False)
+
+    assert EnvironmentValues().choice("FORM", ("json", "text"), default="json") == meant
+
+
+def test_choice__another_word__is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORM", "xml")
+
+    with pytest.raises(ImproperlyConfigured, match="FORM is 'xml'; it must be one of json, text"):
+        EnvironmentValues().choice("FORM", ("json", "text"), default="json")
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("SMTP_PORT", "abc"), ("DATABASE_URL", "mysql://db/x"), ("LOG_FORMAT", "xml"), ("LOG_LEVEL", "loud")],
+    [
+        ("SMTP_PORT", "abc"),
+        ("DATABASE_URL", "mysql://db/x"),
+        ("LOG_FORMAT", "xml"),
+        ("LOG_LEVEL", "loud"),
+        ("STATIC_FILES", "zip"),
+    ],
 )
 def test_command_line__unusable_setting__says_which_in_one_line(name: str, value: str) -> None:
     given = {

@@ -25,6 +25,7 @@ FLAGS = {
     # Whether to send.
     "send": env.bool("MAIL_SEND", default=not DEBUG),
     "wait": env.float("MAIL_WAIT", default=1.5),
+    "form": env.choice("MAIL_FORM", ("plain", "rich"), default="plain"),
 }
 """
 
@@ -39,6 +40,7 @@ def test_read_settings__each_way_of_writing__gives_name_default_meaning_and_sect
     assert read["ADDRESS"].default == "http://localhost:{PORT}"
     assert (read["MAIL_SEND"].kind, read["MAIL_SEND"].default) == ("true or false", "not DEBUG")
     assert (read["MAIL_WAIT"].kind, read["MAIL_WAIT"].default) == ("number", "1.5")
+    assert (read["MAIL_FORM"].kind, read["MAIL_FORM"].default) == ("one of plain, rich", "plain")
 
 
 def test_filled__part_nobody_generates__raises() -> None:

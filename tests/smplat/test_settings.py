@@ -93,7 +93,7 @@ def test_settings__role__limits_statements(role: str, seconds: int) -> None:
 def test_settings__unknown_role__fails_and_names_the_choices() -> None:
     result = read_settings("DEBUG", SMPLAT_ROLE="wbe")
 
-    assert "it must be one of web, batch, sweeper" in result.stderr
+    assert "SMPLAT_ROLE is 'wbe'; it must be one of web, batch, sweeper." in result.stderr
 
 
 def test_settings__redis_url__is_the_broker() -> None:
@@ -107,17 +107,3 @@ def test_settings__nothing_given__embedded_services() -> None:
     assert isinstance(databases, dict)
     assert broker.startswith("redis+socket:///tmp/smplat-")
     assert databases["default"]["ENGINE"] == "smplat.embedded"
-
-
-def test_env_example__every_name_the_settings_read__is_explained() -> None:
-    source = (PROJECT / "smplat" / "settings.py").read_text()
-    example = (PROJECT / ".env.example").read_text()
-
-    read = {
-        part.split('"')[0]
-        for kind in ("str", "int", "bool", "list", "float")
-        for part in source.split(f'env.{kind}("')[1:]
-    }
-
-    assert len(read) > 30
-    assert {name for name in read if f"{name}=" not in example} == set()

@@ -34,8 +34,8 @@ class Site:
         """The file that stands in for the terminal."""
         return self.state_dir.parent / "terminal"
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start it; returns at once."""
+    def start(self, **settings: str) -> subprocess.Popen[bytes]:
+        """Start it, with settings of its own; returns at once."""
         environment = {
             "PATH": os.environ["PATH"],
             "SMPLAT_STATE_DIR": str(self.state_dir),
@@ -43,6 +43,7 @@ class Site:
             "EMBEDDED_POSTGRES_DURABLE": "false",
             "PORT": str(self.port),
             "DEMO": "0",
+            **settings,
         }
         with self.terminal.open("wb") as terminal:
             return subprocess.Popen(
@@ -145,4 +146,36 @@ def test_up__port_taken__says_so_and_starts_nothing(site: Site) -> None:
         assert process.wait(30) == 1
 
     assert site.says(f"port {site.port} is taken")
+    assert site.running() == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "sentence"),
+    [
+        ({"DEMO": "maybe"}, "DEMO is 'maybe'; it must be true or false."),
+        ({"EMBEDDED_POSTGRES_DURABLE": "often"}, "EMBEDDED_POSTGRES_DURABLE is 'often'; it must be true or false."),
+        ({"PORT": "web"}, "PORT is 'web', which is no port number"),
+        ({"SMPLAT_ENV_FILE": "absent.env"}, "SMPLAT_ENV_FILE is 'absent.env', and there is no such file"),
+        ({"SMPLAT_STATE_DIR": "/dev/null/x"}, "nothing can be kept in SMPLAT_STATE_DIR, /dev/null/x: Not a directory"),
+    ],
+)
+def test_up__setting_that_cannot_be_used__says_so_in_one_line(
+    site: Site, setting: dict[str, str], sentence: str
+) -> None:
+    process = site.start(**setting)
+
+    assert process.wait(30) == 1
+    assert site.terminal.read_text() == f"smplat cannot run: {sentence}\n"
+    assert site.running() == []
+
+
+def test_up__setting_that_the_site_refuses__says_so_without_a_traceback(site: Site) -> None:
+    process = site.start(CATALOG_SHOP_TIME_ZONE="Mars")
+
+    assert process.wait(START_SECONDS) == 1
+    terminal = site.terminal.read_text()
+    assert terminal.endswith(
+        "smplat cannot run: CATALOG_SHOP_TIME_ZONE 'Mars' is not a time zone. Use a name such as Europe/Berlin.\n"
+    )
+    assert "Traceback" not in terminal
     assert site.running() == []

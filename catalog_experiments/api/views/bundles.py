@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from uuid import UUID
 
 from django.db.models import Q
@@ -11,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from catalog_experiments.api.conditional import readable
-from catalog_experiments.api.query import BEFORE, LIMIT, next_link, read_id, read_limit
+from catalog_experiments.api.query import BEFORE, LIMIT, page_of, read_id, read_limit
 from catalog_experiments.api.schema import IF_NONE_MATCH, operation
 from catalog_experiments.api.serializers.bundles import (
     BundleChangesSerializer,
@@ -60,9 +61,8 @@ class BundleListView(ApiView):
         limit, bundles = read_limit(request), Bundle.objects.order_by("-id")  # ids grow with time
         if before := read_id(request, "before"):
             bundles = bundles.filter(pk__lt=before)
-        page = list(bundles[: limit + 1])
-        link = next_link(request, limit=limit, before=str(page[limit - 1].pk)) if len(page) > limit else ""
-        return readable(request, BundleSerializer(page[:limit], many=True).data, link=link)
+        page, link = page_of(request, list(bundles[: limit + 1]), limit=limit, cursor=attrgetter("pk"))
+        return readable(request, BundleSerializer(page, many=True).data, link=link)
 
     @operation(
         "bundle_create",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 from django.http import HttpResponse
@@ -13,7 +14,7 @@ from rest_framework.response import Response
 
 from catalog_experiments.api.conditional import expected_version, readable
 from catalog_experiments.api.presentation import changed, present, shown
-from catalog_experiments.api.query import BEFORE, CURSOR, LIMIT, next_link, read_limit, refuse
+from catalog_experiments.api.query import BEFORE, CURSOR, LIMIT, page_of, read_limit, refuse
 from catalog_experiments.api.schema import IF_MATCH, IF_NONE_MATCH, operation
 from catalog_experiments.api.serializers.experiments import (
     ExperimentCreateSerializer,
@@ -42,7 +43,7 @@ def with_variants(fields: dict[str, Any]) -> dict[str, Any]:
     return {**fields, "variants": tuple(VariantSpec(**variant) for variant in fields["variants"])}
 
 
-def _page(request: Request, limit: int) -> Sequence[Experiment]:
+def _found(request: Request, limit: int) -> Sequence[Experiment]:
     before = request.query_params.get("before")
     if before is not None and not SLUG_PATTERN.match(before):
         refuse("before", CURSOR)
@@ -68,9 +69,8 @@ class ExperimentListView(ApiView):
     def get(self, request: Request) -> HttpResponse:
         """Return a bare array of at most `limit`; the Link header leads to older ones."""
         limit = read_limit(request)
-        page = _page(request, limit + 1)
-        link = next_link(request, limit=limit, before=page[limit - 1].slug) if len(page) > limit else ""
-        return readable(request, present(page[:limit]), link=link)
+        page, link = page_of(request, _found(request, limit + 1), limit=limit, cursor=attrgetter("slug"))
+        return readable(request, present(page), link=link)
 
     @operation(
         "experiment_create",

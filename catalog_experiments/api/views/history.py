@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
+from operator import attrgetter
 
 from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from catalog_experiments.api.conditional import readable
-from catalog_experiments.api.query import BEFORE, CURSOR, LIMIT, next_link, parse_id, read_id, read_limit, refuse
+from catalog_experiments.api.query import BEFORE, CURSOR, LIMIT, page_of, parse_id, read_id, read_limit, refuse
 from catalog_experiments.api.schema import IF_NONE_MATCH, operation
 from catalog_experiments.api.serializers.results import EventSerializer, MetricHistorySerializer
 from catalog_experiments.api.views.base import READ, ApiView
@@ -37,10 +38,9 @@ class ExperimentMetricsView(ApiView):
         """Return a bare array of at most `limit` rows."""
         limit, experiment = read_limit(request), service_of(request).get(slug)
         rows = VariantMetric.objects.filter(experiment=experiment).select_related("variant", "phase")
-        page = list(_before_day(request, rows).order_by("-window_start", "-id")[: limit + 1])
-        last = page[limit - 1] if len(page) > limit else None
-        link = next_link(request, limit=limit, before=f"{last.window_start}.{last.pk}") if last else ""
-        return readable(request, MetricHistorySerializer(page[:limit], many=True).data, link=link)
+        found = _before_day(request, rows).order_by("-window_start", "-id")[: limit + 1]
+        page, link = page_of(request, list(found), limit=limit, cursor=lambda row: f"{row.window_start}.{row.pk}")
+        return readable(request, MetricHistorySerializer(page, many=True).data, link=link)
 
 
 class ExperimentEventsView(ApiView):
@@ -63,9 +63,9 @@ class ExperimentEventsView(ApiView):
         events = ExperimentEvent.objects.filter(experiment=experiment)
         if before := read_id(request, "before"):
             events = events.filter(pk__lt=before)
-        page = list(events.order_by("-id")[: limit + 1])  # ids grow with time
-        link = next_link(request, limit=limit, before=str(page[limit - 1].pk)) if len(page) > limit else ""
-        return readable(request, EventSerializer(page[:limit], many=True).data, link=link)
+        found = events.order_by("-id")[: limit + 1]  # ids grow with time
+        page, link = page_of(request, list(found), limit=limit, cursor=attrgetter("pk"))
+        return readable(request, EventSerializer(page, many=True).data, link=link)
 
 
 def _before_day(request: Request, rows: QuerySet[VariantMetric]) -> QuerySet[VariantMetric]:

@@ -14,8 +14,9 @@ from catalog_experiments.backtest import Backtest, Options
 from catalog_experiments.backtest.summary import summary
 from catalog_experiments.backtest.wording import pause_lines, ran_on, sentences
 from catalog_experiments.guardrails import GuardrailConfigError
-from catalog_experiments.management.progress import Tell, progress_bars
+from catalog_experiments.management.progress import progress_bars
 from catalog_experiments.models import Experiment, PhaseOrigin
+from catalog_experiments.progress import Progress
 from catalog_experiments.service import (
     BundleNotFound,
     CatalogExperimentService,
@@ -101,7 +102,7 @@ def _require_ranges(options: Mapping[str, Any]) -> None:
         raise CommandError("Name an experiment or --bundle, not both.")
 
 
-def _backtests(options: Mapping[str, Any], tell: Tell, complain: Complain) -> Iterator[Backtest]:
+def _backtests(options: Mapping[str, Any], tell: Progress, complain: Complain) -> Iterator[Backtest]:
     service = CatalogExperimentService(actor="system:guardrail_backtest")
     asked: dict[str, Any] = {
         "now": timezone.now(),
@@ -124,7 +125,7 @@ def _backtests(options: Mapping[str, Any], tell: Tell, complain: Complain) -> It
 
 
 def _all(
-    service: CatalogExperimentService, tell: Tell, complain: Callable[[str], object], asked: Mapping[str, Any]
+    service: CatalogExperimentService, tell: Progress, complain: Callable[[str], object], asked: Mapping[str, Any]
 ) -> Iterator[Backtest]:
     for slug in _all_slugs():
         try:
@@ -152,7 +153,7 @@ def _all_slugs() -> list[str]:
     return list(measured.order_by("pk").values_list("slug", flat=True))
 
 
-def _named(slug: str, tell: Tell) -> Tell:
+def _named(slug: str, tell: Progress) -> Progress:
     return lambda stage, done, total: tell(f"{slug}: {stage}", done, total)
 
 

@@ -14,17 +14,14 @@ from catalog_experiments.service import CatalogExperimentService, ExperimentNotF
 
 
 class Command(BaseCommand):
-    """Run every check; the exit code is 1 when one fails."""
-
     help = "Print the launch checklist of an experiment. Example: manage.py preflight cup-saucer --format json"
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Take the experiment and the format."""
-        parser.add_argument("slug", help="The experiment.")
-        parser.add_argument("--format", choices=["text", "json"], default="text")
+        parser.add_argument("slug", help="the experiment")
+        parser.add_argument("--format", choices=["text", "json"], default="text", help="for people or for programs")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Print the checks; fail when one does."""
+        """Run and print every check; the exit code is 1 when one fails."""
         service = CatalogExperimentService(actor="system:preflight")
         try:
             checks = service.preflight(options["slug"], now=timezone.now())

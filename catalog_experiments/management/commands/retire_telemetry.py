@@ -10,8 +10,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from catalog_experiments.management.progress import Tell, progress_bars
+from catalog_experiments.management.progress import progress_bars
 from catalog_experiments.models import JobOutcome
+from catalog_experiments.progress import Progress
 from catalog_experiments.retention import RetentionReport, RetentionRules, plan, retire
 from catalog_experiments.scheduling import RETENTION, Work, run_now
 
@@ -48,7 +49,7 @@ class Command(BaseCommand):
             self.stdout.write("dry run, nothing removed")
 
 
-def _noted(tell: Tell) -> RetentionReport:
+def _noted(tell: Progress) -> RetentionReport:
     """Run as the nightly job would, so that the ledger knows of it and no two run at once."""
     reports: list[RetentionReport] = []
 

@@ -11,8 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from catalog_experiments.canary import calibrate
-from catalog_experiments.management.progress import Tell, progress_bars
+from catalog_experiments.management.progress import progress_bars
 from catalog_experiments.models import CalibrationRun, JobOutcome
+from catalog_experiments.progress import Progress
 from catalog_experiments.scheduling import CALIBRATION, Work, run_now
 from catalog_experiments.scheduling.runs import calibration_counts
 from catalog_experiments.stats.canary import FEWEST_BUYERS, FEWEST_DRAWN, RED_REJECTIONS
@@ -48,7 +49,7 @@ class Command(BaseCommand):
         self.stdout.write(f"clean: {told}")
 
 
-def _noted(tell: Tell) -> CalibrationRun:
+def _noted(tell: Progress) -> CalibrationRun:
     """Run as the weekly job would, so that the ledger knows of it and no two run at once."""
     runs: list[CalibrationRun] = []
 

@@ -8,12 +8,10 @@ from catalog_experiments.roles import sync_roles
 
 
 class Command(BaseCommand):
-    """Create or update the role groups; safe to repeat."""
-
     help = "Create or update the groups viewer, merchandiser, approver, operator. Example: manage.py sync_roles"
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Sync and print how many permissions each role holds."""
+        """Sync and print how many permissions each role holds; safe to repeat."""
         try:
             counts = sync_roles()
         except LookupError as error:

@@ -13,10 +13,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "smplat.settings")
 django.setup()
 
 from catalog_experiments import retention  # noqa: E402 - Django first
+from catalog_experiments.progress import Progress  # noqa: E402
 from catalog_experiments.retention import rules  # noqa: E402
 
 
-def kill_after(rows: int) -> retention.report.Progress:
+def kill_after(rows: int) -> Progress:
     """Return a progress that ends this process, as hard as a process can end."""
 
     def tell(stage: str, done: int, total: int) -> None:

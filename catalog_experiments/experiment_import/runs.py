@@ -1,8 +1,4 @@
-"""Replay a finished experiment from a file of its units, and report on it.
-
-Beside the other importer. The file's units become exposures and its outcomes orders, through the usual intake; the
-claimed variants are taken as given. The experiment is then completed, and its report is the one every other gets.
-"""
+"""Read, replay, complete, report: one run over a file of units."""
 
 from __future__ import annotations
 
@@ -20,6 +16,7 @@ from catalog_experiments.analysis import Report, analyze
 from catalog_experiments.csv_files import UnreadableFile
 from catalog_experiments.drafting import create_draft
 from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec
+from catalog_experiments.experiment_import.lines import ExperimentFormat, Outline, UnitRow, read_outline, read_rows
 from catalog_experiments.intake import (
     ExposureEvent,
     ItemResult,
@@ -29,9 +26,7 @@ from catalog_experiments.intake import (
     record_orders,
 )
 from catalog_experiments.models import Experiment, ExperimentStatus, Exposure, PhaseOrigin, PrimaryMetric
-from catalog_experiments.unit_files import ExperimentFormat, Outline, Progress, UnitRow, read_outline, read_rows
-
-__all__ = ["AlreadyImported", "ExperimentFormat", "ExperimentImportResult", "import_experiment"]
+from catalog_experiments.progress import Progress, tell_nobody
 
 ACTOR = "system:import_experiment"
 SOURCE = "import"
@@ -65,7 +60,7 @@ def import_experiment(
     name: str = "",
     start: date | None = None,
     window_days: int = 7,
-    progress: Progress | None = None,
+    progress: Progress = tell_nobody,
 ) -> ExperimentImportResult:
     """Store the file as a completed experiment and return its report; a run that was broken off is gone on with.
 
@@ -80,22 +75,21 @@ def import_experiment(
         name: shown to people; the slug when blank.
         start: the day of all exposures, for files without times.
         window_days: the attribution window.
-        progress: told how far it is.
+        progress: told how many bytes of the file are checked, then stored.
 
     Raises:
         UnreadableFile: no such file, a missing column, an unreadable line, or no control or test in it.
         AlreadyImported: the slug is taken.
         InvalidExperiment: the slug or the variants' names cannot be used.
     """
-    tell = progress or _nobody
-    outline = read_outline(path, form, tell)
+    outline = read_outline(path, form, progress)
     if control not in outline.variants or len(outline.variants) < 2:
         raise UnreadableFile(f"{path} needs the control {control!r} and another variant; it has {_listed(outline)}.")
     opened_at, finished_at = _span(path, outline, start, window_days)
     if finished_at > now:
         raise UnreadableFile(f"{path}: its last windows end at {finished_at:%Y-%m-%d %H:%M} UTC; import it then.")
     experiment = _running(slug) or _adopt(_spec(outline, slug, name, control, window_days, form), form, opened_at, now)
-    stored = _store(path, form, experiment, opened_at, finished_at, tell)
+    stored = _store(path, form, experiment, opened_at, finished_at, progress)
     aggregate_experiments([experiment.pk], now=finished_at)
     experiment = lifecycle.complete(experiment.pk, actor=ACTOR, now=finished_at, reason=f"imported from {path.name}")
     units = {_key(value): count for value, count in outline.variants.items()}
@@ -193,7 +187,3 @@ def _key(value: str) -> str:
 
 def _listed(outline: Outline) -> str:
     return ", ".join(repr(value) for value in sorted(outline.variants)) or "no lines"
-
-
-def _nobody(stage: str, done: int, total: int) -> None:
-    """Tell nobody."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from catalog_experiments.csv_files import CsvFile, UnreadableFile
+from catalog_experiments.csv_files import CsvFile, UnreadableFile, UnreadableLine, parse_amount, parse_time
+from catalog_experiments.progress import Progress
 
 TOLD_EVERY = 5_000
 TRUTHS = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
-
-Progress = Callable[[str, int, int], None]
-"""Told the stage (`checking`, `storing`), how many bytes of the file are done, and of how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +91,7 @@ def read_rows(path: Path, form: ExperimentFormat, stage: str, tell: Progress) ->
                 tell(stage, *table.position())
             try:
                 yield _row(line, values, form)
-            except ValueError as error:
+            except UnreadableLine as error:
                 raise UnreadableFile(f"{path}, line {line}: {error}.") from error
         tell(stage, *table.position())
 
@@ -103,26 +100,18 @@ def _row(line: int, values: tuple[str, ...], form: ExperimentFormat) -> UnitRow:
     variant, outcome, *others = (value.strip() for value in values)
     unit = others.pop(0) if form.unit_column else f"line {line}"
     if not unit or not variant:
-        raise ValueError("it names no unit or no variant")
+        raise UnreadableLine("it names no unit or no variant")
     if outcome.lower() not in TRUTHS:
-        raise ValueError(f"{outcome!r} is no outcome; write 1 or 0")
+        raise UnreadableLine(f"{outcome!r} is no outcome; write 1 or 0")
     is_success = TRUTHS[outcome.lower()]
-    revenue = _minor(others[0], form.minor_digits) if form.revenue_column else 0
+    revenue = _revenue(others[0], form.minor_digits) if form.revenue_column else 0
     if revenue and not is_success:
-        raise ValueError("it has revenue and no outcome")
-    return UnitRow(line, unit, variant, is_success, revenue, _time(others[-1]) if form.time_column else None)
+        raise UnreadableLine("it has revenue and no outcome")
+    return UnitRow(line, unit, variant, is_success, revenue, parse_time(others[-1]) if form.time_column else None)
 
 
-def _minor(text: str, digits: int) -> int:
-    try:
-        amount = int(Decimal(text or "0").scaleb(digits).to_integral_value(ROUND_HALF_UP))
-    except (InvalidOperation, OverflowError) as error:
-        raise ValueError(f"{text!r} is no amount") from error
+def _revenue(text: str, minor_digits: int) -> int:
+    amount = parse_amount(text or "0", minor_digits)
     if amount < 0:
-        raise ValueError(f"{text!r} is less than nothing")
+        raise UnreadableLine(f"{text!r} is less than nothing")
     return amount
-
-
-def _time(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The sidebar and the accent color of the admin, as plain data for the theme."""
+"""What the admin theme is told: titles, icon, accent color and sidebar."""
 
 from __future__ import annotations
 
@@ -54,4 +54,16 @@ INDIGO = {
     "800": "#3730a3",
     "900": "#312e81",
     "950": "#1e1b4b",
+}
+
+THEME = {
+    "SITE_TITLE": "smplat",
+    "SITE_HEADER": "smplat",
+    "SITE_SUBHEADER": "Bundle experiments",
+    "SITE_SYMBOL": "science",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "COLORS": {"primary": INDIGO},
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": site_icon}],
+    "SIDEBAR": {"show_search": True, "show_all_applications": True, "navigation": NAVIGATION},
 }
