@@ -18,6 +18,7 @@ SHORTEST_KEY = 24
 """Characters of a secret that cannot be guessed: 24 of base64 are 144 bits."""
 
 OVERLAPS = ("warn", "block")
+BROKERS = ("redis", "rediss", "redis+socket")
 INSECURE_UNIT_KEY = "insecure-debug-unit-key"
 
 
@@ -72,6 +73,10 @@ def check_choices(**_: Any) -> list[CheckMessage]:
     if settings.CATALOG_SHOP_TIME_ZONE not in available_timezones():
         message = f"CATALOG_SHOP_TIME_ZONE {settings.CATALOG_SHOP_TIME_ZONE!r} is not a time zone."
         found.append(Error(message, hint="Use a name such as Europe/Berlin.", id="smplat.E005"))
+    if not settings.CELERY_BROKER_URL.startswith(tuple(f"{scheme}://" for scheme in BROKERS)):
+        # Not quoted: it may hold a password.
+        hint = "Use an address such as redis://host:6379/0, or leave it out for the built-in broker."
+        found.append(Error("REDIS_URL is no address of a Redis server.", hint=hint, id="smplat.E011"))
     return found
 
 

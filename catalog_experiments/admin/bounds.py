@@ -22,20 +22,28 @@ _LABELS = {
     _DROP: "drop against control at most {}",
     _SHARE: "share of visitors at least {}",
 }
+_UNKNOWN = "not known yet"
 CLAIM = "Exact for unrevised data, measured at most 5 % under revision."
 
 
 @dataclass(frozen=True, slots=True)
 class BoundRow:
-    """One bound of one variant in words; `within` is its exact limit, `meter` None where no evidence factor exists."""
+    """One bound of one variant in words; `meter` is None where no evidence factor exists.
+
+    `within` is its exact limit as a sentence, `surely` in a few words; `nearness` is 0 without evidence, 1 at the pause
+    line, and below 0 where nothing is known yet.
+    """
 
     variant: str
+    is_control: bool
     label: str
     estimate: str
     within: str
+    surely: str
     evidence: str
     pauses_at: str
     words: str
+    nearness: float
     meter: Meter | None
 
 
@@ -61,6 +69,11 @@ def bound_rows(verdicts: Verdicts, drop_currency: str = "") -> tuple[BoundRow, .
     return tuple(_row(verdict, bound, drop_currency) for verdict in verdicts.values() for bound in verdict["evidence"])
 
 
+def nearest_to_pause(rows: Iterable[BoundRow]) -> BoundRow | None:
+    """Return the bound of a test variant that is nearest to a pause, the first judged among equals; None for none."""
+    return max((row for row in rows if not row.is_control), key=lambda row: row.nearness, default=None)
+
+
 def drop_currency_of(phase: Phase | None) -> str:
     """Return the currency in which a phase's drop is judged; '' where that is a rate, or without a phase."""
     return phase.currency if phase is not None and phase.bounds.get("drop_metric") == "revenue" else ""
@@ -68,15 +81,20 @@ def drop_currency_of(phase: Phase | None) -> str:
 
 def within_text(bound: Mapping[str, Any], drop_currency: str = "") -> str:
     """Say between what limit the truth surely lies, however often it is looked at; '' where nothing is known yet."""
+    surely = _surely(bound, drop_currency)
+    subject = "the contrast with control" if bound["bound"] == _DROP else "the true rate"
+    return f"{subject} is {surely}" if surely else ""
+
+
+def _surely(bound: Mapping[str, Any], drop_currency: str = "") -> str:
     limit = bound["limit"]
     if limit is None:
         return ""
     if bound["bound"] == _DROP:
-        return f"the contrast with control is at most {contrast_text(limit, drop_currency)}"
-    side, says_nothing = (
-        ("at least", limit <= 0) if bound["bound"] == "max_acceptance_rate" else ("at most", limit >= 1)
-    )
-    return "" if says_nothing else f"the true rate is {side} {rate_text(limit)}"
+        return f"at most {contrast_text(limit, drop_currency)}"
+    if bound["bound"] == "max_acceptance_rate":
+        return "" if limit <= 0 else f"at least {rate_text(limit)}"
+    return "" if limit >= 1 else f"at most {rate_text(limit)}"
 
 
 def earlier_spendings(experiments: Iterable[Experiment]) -> dict[UUID, list[Spending]]:
@@ -159,14 +177,25 @@ def _row(verdict: Mapping[str, Any], bound: Mapping[str, Any], drop_currency: st
     is_drop, log_e = bound["bound"] == _DROP, bound["log_e"]
     return BoundRow(
         variant=verdict["variant_key"],
+        is_control=verdict["is_control"],
         label=_LABELS[bound["bound"]].format(_percent(bound["threshold"])),
         estimate=contrast_text(bound["estimate"], drop_currency) if is_drop else rate_text(bound["estimate"]),
-        within=within_text(bound, drop_currency) or "not known yet",
+        within=within_text(bound, drop_currency) or _UNKNOWN,
+        surely=_surely(bound, drop_currency) or _UNKNOWN,
         evidence="–" if log_e is None else times_text(math.exp(min(log_e, LARGEST_LOG))),
         pauses_at=f"below 0 {drop_currency or 'points'}" if is_drop else times_text(bound["pause_line"]),
         words=_words(verdict, bound),
+        nearness=_nearness(bound),
         meter=None if log_e is None else evidence_meter(log_e, bound["pause_line"]),
     )
+
+
+def _nearness(bound: Mapping[str, Any]) -> float:
+    if bound["is_crossed"] or bound["is_outage"]:
+        return math.inf
+    if bound["log_e"] is not None:
+        return max(0.0, float(bound["log_e"] / math.log(bound["pause_line"])))
+    return -1.0 if bound["limit"] is None else 0.0
 
 
 def _words(verdict: Mapping[str, Any], bound: Mapping[str, Any]) -> str:

@@ -1,23 +1,22 @@
 """One experiment as a card: state, reason in words, variant rows, evidence meter, sparkline and the next step."""
 
 import datetime as dt
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from catalog_experiments.admin.bounds import (
-    LARGEST_LOG,
     BoundRow,
     Budget,
     Spending,
     bound_rows,
     budget_of,
     drop_currency_of,
+    nearest_to_pause,
 )
-from catalog_experiments.admin.charts import Forest, Meter, Sparkline, evidence_meter, forest, sparkline
+from catalog_experiments.admin.charts import Forest, Sparkline, forest, sparkline
 from catalog_experiments.admin.confirmations import Sighting
-from catalog_experiments.admin.reasons import ACCEPTANCE_BOUNDS, next_step, reason_for
+from catalog_experiments.admin.reasons import next_step, reason_for
 from catalog_experiments.admin.states import State, state_of, verdict_state
 from catalog_experiments.admin.timing import timing_sentences
 from catalog_experiments.admin.trust import all_units, left_out_text
@@ -25,7 +24,7 @@ from catalog_experiments.analysis import Report, VariantReport
 from catalog_experiments.enforcement import verdicts_now
 from catalog_experiments.guardrails import GuardrailConfigError, from_record, gravest, to_record
 from catalog_experiments.models import Experiment, GuardrailEvaluation
-from catalog_experiments.phrasing import range_text, times_text
+from catalog_experiments.phrasing import range_text
 from catalog_experiments.ramping import Samples
 
 Verdicts = Mapping[str, Mapping[str, Any]]
@@ -52,16 +51,6 @@ class VariantRow:
 
 
 @dataclass(frozen=True, slots=True)
-class EvidenceGauge:
-    """How far the gravest bound is from its pause line."""
-
-    label: str
-    value: str
-    limit: str
-    meter: Meter
-
-
-@dataclass(frozen=True, slots=True)
 class Card:
     """Everything the control center shows of one experiment, worst first by `state.rank`."""
 
@@ -69,7 +58,6 @@ class Card:
     state: State
     reason: str
     rows: tuple[VariantRow, ...]
-    gauge: EvidenceGauge | None
     sparkline: Sparkline | None
     limit: float | None
     next_step: str
@@ -78,10 +66,16 @@ class Card:
     computed_at: dt.datetime | None
     evaluation: GuardrailEvaluation | None
     bounds: tuple[BoundRow, ...] = ()
+    nearest: BoundRow | None = None
     budget: Budget | None = None
     sighting: Sighting | None = None
     timing: tuple[str, ...] = ()
     left_out: str = ""
+
+    @property
+    def other_bounds(self) -> list[BoundRow]:
+        """Every bound but the nearest to a pause, in the order they are judged."""
+        return [bound for bound in self.bounds if bound is not self.nearest]
 
 
 def build_card(
@@ -103,12 +97,12 @@ def build_card(
     verdicts = verdicts_of(experiment, evaluation, now=now)
     state = state_of(experiment, evaluation.verdict if evaluation else gravest_verdict(verdicts))
     limit = experiment.guardrail_config.get("min_acceptance_rate")
+    bounds = bound_rows(verdicts, drop_currency_of(experiment.current_phase))
     return Card(
         experiment=experiment,
         state=state,
         reason=reason_for(experiment, state, verdicts),
         rows=_rows(experiment, report, verdicts),
-        gauge=_gauge(verdicts),
         sparkline=_sparkline(report, daily, limit),
         limit=limit,
         next_step=next_step(experiment, state, verdicts),
@@ -116,7 +110,8 @@ def build_card(
         phase_number=report.phase_number if report else None,
         computed_at=report.watermark_at if report else None,
         evaluation=evaluation,
-        bounds=bound_rows(verdicts, drop_currency_of(experiment.current_phase)),
+        bounds=bounds,
+        nearest=nearest_to_pause(bounds),
         budget=budget_of(experiment, verdicts, spendings),
         sighting=sighting,
         timing=timing_sentences(experiment, verdicts, samples, now=now),
@@ -191,32 +186,6 @@ def _row(variant: VariantReport, verdict: Mapping[str, Any] | None) -> VariantRo
     )
 
 
-def gravest_evidence(verdicts: Verdicts) -> tuple[Mapping[str, Any], Mapping[str, Any]] | None:
-    """Return the (verdict, bound evidence) pair nearest to its pause line, or None where no bound is judged."""
-    pairs = [
-        (verdict, bound)
-        for verdict in verdicts.values()
-        if not verdict.get("is_control")
-        for bound in verdict["evidence"]
-        if bound["log_e"] is not None and bound["bound"] in ACCEPTANCE_BOUNDS
-    ]
-    return max(pairs, key=lambda pair: pair[1]["log_e"] - math.log(pair[1]["pause_line"]), default=None)
-
-
-def _gauge(verdicts: Verdicts) -> EvidenceGauge | None:
-    gravest = gravest_evidence(verdicts)
-    if gravest is None:
-        return None
-    _, bound = gravest
-    side = "at most" if bound["bound"] == "max_acceptance_rate" else "at least"
-    return EvidenceGauge(
-        label=f"Guardrail: {side} {100 * bound['threshold']:g} %",
-        value=times_text(math.exp(min(bound["log_e"], LARGEST_LOG))),
-        limit=times_text(bound["pause_line"]),
-        meter=evidence_meter(bound["log_e"], bound["pause_line"]),
-    )
-
-
 def _sparkline(report: Report | None, daily: DailyAcceptance, limit: float | None) -> Sparkline | None:
     if report is None or not daily:
         return None
@@ -234,5 +203,7 @@ def _daily_rates(entries: Sequence[tuple[dt.date, int, int]], days: Sequence[dt.
 def _age(experiment: Experiment, now: dt.datetime) -> str:
     if experiment.started_at is None:
         return f"created {experiment.created_at:%-d %B}"
+    if experiment.completed_at is not None:
+        return f"ran from {experiment.started_at:%-d %B} to {experiment.completed_at:%-d %B}"
     day = (now - experiment.started_at).days + 1
     return f"started {experiment.started_at:%-d %B}, day {day}"

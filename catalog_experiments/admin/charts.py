@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 LIFT_AXIS = 0.4
+_SHAFT = 12.0
 _EVIDENCE_DECADES = 2.0
 
 
@@ -13,7 +14,7 @@ class Forest:
     """One lift and its interval on the shared axis from -40 % to +40 %; positions in per cent of the width.
 
     `point` is None where only an interval is known or the lift is off the axis; `leaves_left` and `leaves_right` ask
-    for an arrow.
+    for an arrow. Of an interval that lies wholly off the axis (`is_off`) an arrow with a short shaft is left.
     """
 
     left: float
@@ -21,6 +22,7 @@ class Forest:
     point: float | None
     leaves_left: bool
     leaves_right: bool
+    is_off: bool
 
 
 def forest(lift: float | None, interval: tuple[float, float] | None) -> Forest | None:
@@ -29,11 +31,12 @@ def forest(lift: float | None, interval: tuple[float, float] | None) -> Forest |
         return None
     low, high = interval
     return Forest(
-        left=_lift_position(low),
-        right=_lift_position(high),
+        left=100 - _SHAFT if low > LIFT_AXIS else _lift_position(low),
+        right=_SHAFT if high < -LIFT_AXIS else _lift_position(high),
         point=None if lift is None or abs(lift) > LIFT_AXIS else _lift_position(lift),
         leaves_left=low < -LIFT_AXIS,
         leaves_right=high > LIFT_AXIS,
+        is_off=low > LIFT_AXIS or high < -LIFT_AXIS,
     )
 
 

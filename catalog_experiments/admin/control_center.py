@@ -54,7 +54,7 @@ def landing(request: HttpRequest) -> HttpResponse:
         "landing.html",
         title="Experimentation control center",
         now=now,
-        figures=figures(shown, now=now),
+        figures=figures(shown, is_part=bool(search) or view in ("drafts", "completed"), now=now),
         views=views(view),
         view=view,
         search=search,

@@ -92,17 +92,32 @@ class ExperimentForm(ScheduleSection, AdvancedSection):
 class VariantForm(forms.Form):
     """One variant; an empty key means that the row is not used."""
 
-    key = forms.CharField(max_length=100, required=False)
-    name = forms.CharField(max_length=150, required=False)
-    bundle_slug = forms.CharField(
-        label="Bundle", max_length=150, required=False, widget=forms.TextInput(attrs={"list": "bundle-slugs"})
+    key = forms.CharField(
+        max_length=100,
+        required=False,
+        help_text="Short name in reports, files and links, such as save-10. Blank: this variant is left out.",
     )
-    weight = forms.IntegerField(min_value=0, max_value=10_000, required=False)
+    name = forms.CharField(max_length=150, required=False, help_text="As pages and messages call it. Blank: the key.")
+    bundle_slug = forms.CharField(
+        label="Bundle",
+        max_length=150,
+        required=False,
+        widget=forms.TextInput(attrs={"list": "bundle-slugs"}),
+        help_text="The offer shoppers of this variant see. Blank, for the control: no offer.",
+    )
+    weight = forms.IntegerField(
+        min_value=0,
+        max_value=10_000,
+        required=False,
+        help_text="Its part of the visitors beside the other weights: 50 and 50 halve them.",
+    )
     override_payload = forms.JSONField(
         label="Override payload",
         required=False,
         initial=dict,
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+        help_text='What the page shows instead, such as {"headline": "Save 10 %", "badge": "New"}. '
+        "{} shows the bundle as it is.",
     )
 
     def clean_override_payload(self) -> dict[str, Any]:
@@ -135,7 +150,7 @@ _FORM_FIELDS = {
     "coverage": "coverage_percent",
     "owner_username": "owner",
 }
-_ROW = re.compile(r"(variants|ramp_plan)\[(\d+)\](?:\.(\w+))?")
+_ROW = re.compile(r"(variants|ramp_plan)\[(\d+)\](?:\.(\w+))?(.*)")
 _ROW_KEYS = {"variants": "key", "ramp_plan": "coverage_percent"}
 """The field by which a row counts as used."""
 
@@ -145,22 +160,26 @@ Rows = Mapping[str, "BaseFormSet[Any]"]
 
 def used_rows(rows: "BaseFormSet[Any]", name: str) -> list[Any]:
     """Return the forms of the rows that are filled in, in order; `name` is the domain's field."""
-    return [row for row in rows.forms if row.cleaned_data.get(_ROW_KEYS[name])]
+    return [row for row in rows.forms if str(row[_ROW_KEYS[name]].value() or "").strip()]
 
 
 def place_errors(errors: Iterable[FieldError], form: forms.Form, rows: Rows) -> None:
-    """Put each domain error beside its form field; one without a field of its own stands above the form."""
-    for error in errors:
-        found = _ROW.fullmatch(error.field)
-        if found and found[1] in rows and _place_in_row(error, used_rows(rows[found[1]], found[1]), found):
-            continue
-        name = _FORM_FIELDS.get(error.field, error.field)
-        form.add_error(name if name in form.fields else None, error.message)
+    """Put each domain error beside its form field; one without a field of its own stands above the form.
+
+    A field that its form has refused already says why itself.
+    """
+    places = [_place_of(error, form, rows) for error in errors]
+    unsaid = [(place, name, message) for place, name, message in places if name is None or name not in place.errors]
+    for place, name, message in unsaid:
+        place.add_error(name, message)
 
 
-def _place_in_row(error: FieldError, used: list[Any], found: "re.Match[str]") -> bool:
-    index, name = int(found[2]), _FORM_FIELDS.get(found[3] or "", found[3])
-    if index >= len(used) or name not in used[index].fields:
-        return False
-    used[index].add_error(name, error.message)
-    return True
+def _place_of(error: FieldError, form: forms.Form, rows: Rows) -> tuple[forms.Form, str | None, str]:
+    if found := _ROW.fullmatch(error.field):
+        used = used_rows(rows[found[1]], found[1]) if found[1] in rows else []
+        index, name = int(found[2]), _FORM_FIELDS.get(found[3] or "", found[3])
+        if index < len(used) and name in used[index].fields:
+            within = found[4].lstrip(".")  # the member of a payload that is meant
+            return used[index], name, f"{within}: {error.message}" if within else error.message
+    name = _FORM_FIELDS.get(error.field, error.field)
+    return form, name if name in form.fields else None, error.message

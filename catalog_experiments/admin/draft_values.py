@@ -78,23 +78,38 @@ def ramp_initials(spec: ExperimentSpec | None) -> list[dict[str, Any]]:
 
 
 def spec_from(form: Any, variants: Any, ramp_plan: Any) -> ExperimentSpec:
-    """Return the specification a valid new-draft page asks for."""
-    return ExperimentSpec(slug=form.cleaned_data["slug"], **_values(form, variants, ramp_plan, {}))
+    """Return the specification that a new-draft page asks for; what its form refuses stands in it as typed."""
+    return ExperimentSpec(slug=_read(form)["slug"], **_values(form, variants, ramp_plan, {}))
 
 
 def changes_from(form: Any, variants: Any, ramp_plan: Any) -> ExperimentChanges:
-    """Return the edit a valid edit page asks for; guardrail settings the page does not show are kept."""
+    """Return the edit an edit page asks for; guardrail settings the page does not show are kept."""
     return ExperimentChanges(**_values(form, variants, ramp_plan, form.initial.get("other_guardrails", {})))
 
 
+def clone_names(form: Any) -> dict[str, Any]:
+    """Return slug and name that a clone page asks for, as the domain calls them."""
+    read = _read(form)
+    return {"new_slug": read["slug"], "name": read["name"]}
+
+
+def _read(form: Any) -> dict[str, Any]:
+    # The domain refuses what cannot be read at the same place, and says beside it what is wrong with the rest.
+    return {name: form[name].value() for name in form.fields} | dict(form.cleaned_data)
+
+
+def _basis_points(percent: float | str | None) -> int | str | None:
+    return round(100 * percent) if isinstance(percent, float) else percent
+
+
 def _values(form: Any, variants: Any, ramp_plan: Any, kept: Mapping[str, Any]) -> dict[str, Any]:
-    cleaned = form.cleaned_data
+    cleaned = _read(form)
     return {
         "name": cleaned["name"],
         "description": cleaned["description"],
         "hypothesis": cleaned["hypothesis"],
         "sample_size_guardrail": cleaned["sample_size_guardrail"],
-        "coverage": round(100 * cleaned["coverage_percent"]),
+        "coverage": _basis_points(cleaned["coverage_percent"]),
         "planned_sample_size": cleaned["planned_sample_size"],
         **_exclusion(cleaned),
         "stop_at_planned_sample": cleaned["stop_at_planned_sample"],
@@ -127,11 +142,11 @@ def _settings(cleaned: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, 
 
 
 def _ramp(ramp_plan: Any) -> list[dict[str, Any]]:
-    rows = [row.cleaned_data for row in used_rows(ramp_plan, "ramp_plan")]
+    rows = [_read(row) for row in used_rows(ramp_plan, "ramp_plan")]
     names = ("minimum_hours", "minimum_sample", "on_guardrail", "on_sample_ratio", "on_hold")
     return [
         {
-            "coverage": round(100 * row["coverage_percent"]),
+            "coverage": _basis_points(row["coverage_percent"]),
             **{name: row[name] for name in names if row[name] not in (None, "")},
         }
         for row in rows
@@ -148,7 +163,7 @@ def _exclusion(cleaned: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _variants(variants: Any) -> list[VariantSpec]:
-    rows = [row.cleaned_data for row in used_rows(variants, "variants")]
+    rows = [_read(row) for row in used_rows(variants, "variants")]
     return [
         VariantSpec(
             key=row["key"],

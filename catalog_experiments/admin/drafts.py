@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import get_user_model
+from django.core.exceptions import NON_FIELD_ERRORS
+from django.forms import Form
 from django.forms.formsets import BaseFormSet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.utils import timezone
 
@@ -17,6 +19,7 @@ from catalog_experiments.admin.draft_forms import CloneForm, ExperimentForm, Row
 from catalog_experiments.admin.draft_sections import RampFormSet
 from catalog_experiments.admin.draft_values import (
     changes_from,
+    clone_names,
     initial_from,
     ramp_initials,
     spec_from,
@@ -26,6 +29,7 @@ from catalog_experiments.admin.pages import requires, service_for, show
 from catalog_experiments.admin.verbs import refusal_sentence
 from catalog_experiments.drafting import DuplicateSlug, InvalidExperiment
 from catalog_experiments.drafting.specification import ExperimentSpec, wanted_spec
+from catalog_experiments.field_errors import FieldError
 from catalog_experiments.lifecycle import IllegalMove, StaleVersion
 from catalog_experiments.models import Bundle, ExclusionGroup, Experiment
 
@@ -35,11 +39,17 @@ _DEFAULTS = {"attribution_window_days": 7, "alpha": 0.05, "consecutive": 3}
 @requires("add_experiment")
 def new_page(request: HttpRequest) -> HttpResponse:
     """Ask for a new draft (GET) and create it (POST)."""
-    form = ExperimentForm(request.POST or None, initial={**_DEFAULTS, "owner": request.user.get_username()})
+    form = ExperimentForm(_posted(request), initial={**_DEFAULTS, "owner": request.user.get_username()})
     rows = _rows(request, None)
-    if request.method == "POST" and _are_valid(form, rows):
-        create = lambda: service_for(request).create(spec_from(form, **rows), now=timezone.now())  # noqa: E731 - one call, tried in one place
-        if (created := _attempt(create, form, rows)) is not None:
+    if request.method == "POST":
+        service, now = service_for(request), timezone.now()
+        created = _attempt(
+            form,
+            rows,
+            carry_out=lambda: service.create(spec_from(form, **rows), now=now),
+            check=lambda: service.draft_errors(spec_from(form, **rows), now=now),
+        )
+        if created is not None:
             messages.success(request, f"Draft {created.name} is created. Read the launch checklist before you publish.")
             return redirect("control-center-experiment", created.slug)
     return _show_form(request, form, rows, "New experiment", None)
@@ -54,29 +64,37 @@ def edit_page(request: HttpRequest, slug: str) -> HttpResponse:
     spec = wanted_spec(experiment)
     is_published = experiment.current_phase_id is not None
     first = initial_from(spec, experiment.lock_version)
-    form = ExperimentForm(request.POST or None, initial=first, is_new=False, is_published=is_published)
+    form = ExperimentForm(_posted(request), initial=first, is_new=False, is_published=is_published)
     rows = _rows(request, spec)
-    if request.method == "POST" and _are_valid(form, rows):
-        update = lambda: service_for(request).update(  # noqa: E731 - one call, tried in one place
-            slug,
-            changes_from(form, **rows),
-            now=timezone.now(),
-            expected_version=form.cleaned_data["lock_version"],
+    if request.method == "POST":
+        service, now = service_for(request), timezone.now()
+        updated = _attempt(
+            form,
+            rows,
+            carry_out=lambda: service.update(
+                slug, changes_from(form, **rows), now=now, expected_version=form.cleaned_data["lock_version"]
+            ),
+            check=lambda: service.edit_errors(slug, changes_from(form, **rows), now=now),
         )
-        if _attempt(update, form, rows) is not None:
+        if updated is not None:
             messages.success(request, f"{experiment.name} is saved.{_when_live(experiment)}")
             return redirect("control-center-experiment", slug)
     return _show_form(request, form, rows, f"Edit {experiment.name}", experiment)
 
 
+def _posted(request: HttpRequest) -> QueryDict | None:
+    # Not the usual `request.POST or None`: an empty body is refused field by field, too.
+    return request.POST if request.method == "POST" else None
+
+
 def _rows(request: HttpRequest, spec: ExperimentSpec | None) -> dict[str, BaseFormSet[Any]]:
     return {
-        "variants": VariantFormSet(request.POST or None, prefix="variants", initial=variant_initials(spec)),
-        "ramp_plan": RampFormSet(request.POST or None, prefix="ramp", initial=ramp_initials(spec)),
+        "variants": VariantFormSet(_posted(request), prefix="variants", initial=variant_initials(spec)),
+        "ramp_plan": RampFormSet(_posted(request), prefix="ramp", initial=ramp_initials(spec)),
     }
 
 
-def _are_valid(form: ExperimentForm, rows: Rows) -> bool:
+def _are_valid(form: Form, rows: Rows) -> bool:
     return all([form.is_valid(), *(formset.is_valid() for formset in rows.values())])
 
 
@@ -90,23 +108,33 @@ def clone_page(request: HttpRequest, slug: str) -> HttpResponse:
     experiment = Experiment.objects.filter(slug=slug).first()
     if experiment is None:
         raise Http404(f"No experiment {slug!r}.")
-    form = CloneForm(request.POST or None, initial={"slug": f"{slug}-2", "name": f"{experiment.name}, again"})
-    if request.method == "POST" and form.is_valid():
-        clone = lambda: service_for(request).clone(slug, **_clone_arguments(form))  # noqa: E731 - one call, tried in one place
-        if (created := _attempt(clone, form, {})) is not None:
+    form = CloneForm(_posted(request), initial={"slug": f"{slug}-2", "name": f"{experiment.name}, again"})
+    if request.method == "POST":
+        service, now = service_for(request), timezone.now()
+        created = _attempt(
+            form,
+            {},
+            carry_out=lambda: service.clone(slug, **clone_names(form), now=now),
+            check=lambda: service.clone_errors(slug, **clone_names(form), now=now),
+        )
+        if created is not None:
             messages.success(request, f"Draft {created.name} is created.")
             return redirect("control-center-experiment", created.slug)
     return show(request, "clone.html", title=f"Clone {experiment.name}", form=form, experiment=experiment)
 
 
-def _clone_arguments(form: CloneForm) -> dict[str, Any]:
-    return {"new_slug": form.cleaned_data["slug"], "name": form.cleaned_data["name"], "now": timezone.now()}
+def _attempt(
+    form: Any, rows: Rows, *, carry_out: Callable[[], Experiment], check: Callable[[], Iterable[FieldError]]
+) -> Experiment | None:
+    """Carry out what a page asks for; put everything that is refused beside the fields and return None.
 
-
-def _attempt(call: Callable[[], Experiment], form: Any, rows: Rows) -> Experiment | None:
-    """Make the domain call; put what it refuses beside the fields and return None."""
+    Where a form refuses a value the domain checks the others at once, so that nobody mends a page twice.
+    """
+    if not _are_valid(form, rows):
+        place_errors(check(), form, rows)
+        return None
     try:
-        return call()
+        return carry_out()
     except InvalidExperiment as refusal:
         place_errors(refusal.errors, form, rows)
     except DuplicateSlug as refusal:
@@ -114,6 +142,10 @@ def _attempt(call: Callable[[], Experiment], form: Any, rows: Rows) -> Experimen
     except (StaleVersion, IllegalMove) as refusal:
         form.add_error(None, refusal_sentence(refusal))
     return None
+
+
+def _refused_count(*forms: Form) -> int:
+    return sum(name != NON_FIELD_ERRORS for form in forms for name in form.errors)
 
 
 def _show_form(
@@ -127,6 +159,7 @@ def _show_form(
         title=title,
         status=status,
         form=form,
+        refused_count=_refused_count(form, *rows["variants"].forms, *rows["ramp_plan"].forms),
         variants=rows["variants"],
         ramp=rows["ramp_plan"],
         ramp_is_used=any(row.errors or row["coverage_percent"].value() for row in rows["ramp_plan"].forms),

@@ -21,10 +21,11 @@ def percent_of(rate: float | None) -> float | None:
     return None if rate is None else round(100 * rate, 6)
 
 
-def rates_in(cleaned: Mapping[str, Any]) -> dict[str, float]:
-    """Return the bounds that a valid form gives, as fractions; a blank one is left out."""
+def rates_in(cleaned: Mapping[str, Any]) -> dict[str, float | str]:
+    """Return the bounds that a form gives, as fractions; a blank one is left out, one that is no number stays so."""
+    given = {name: cleaned[field] for field, name in RATES.items() if cleaned[field] not in (None, "")}
     # Rounded as `percent_of` is: 12.3 / 100 is 0.12300000000000001, an edit that nobody made.
-    return {name: round(cleaned[field] / 100, 8) for field, name in RATES.items() if cleaned[field] is not None}
+    return {name: rate if isinstance(rate, str) else round(rate / 100, 8) for name, rate in given.items()}
 
 
 def bound(label: str, help_text: str = "") -> forms.FloatField:

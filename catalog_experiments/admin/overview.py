@@ -103,8 +103,8 @@ def needs_attention(card: Card) -> bool:
     return card.state.tone in _ATTENTION_TONES
 
 
-def figures(shown: tuple[Card, ...], *, now: dt.datetime) -> tuple[Figure, ...]:
-    """Return the five figures of the top row."""
+def figures(shown: tuple[Card, ...], *, is_part: bool, now: dt.datetime) -> tuple[Figure, ...]:
+    """Return the five figures of the top row; `is_part`: not all that run are among those shown."""
     status = Experiment.objects.aggregate(
         running=Count("pk", filter=Q(status=ExperimentStatus.RUNNING)),
         drafts=Count("pk", filter=Q(status=ExperimentStatus.DRAFT)),
@@ -113,7 +113,7 @@ def figures(shown: tuple[Card, ...], *, now: dt.datetime) -> tuple[Figure, ...]:
     orders = Order.objects.filter(placed_at__gte=midnight, placed_at__lte=now, excluded_as=None).count()
     attention = [card for card in shown if needs_attention(card)]
     return (
-        Figure("Needs attention", str(len(attention)), _attention_note(attention)),
+        Figure("Needs attention", str(len(attention)), _attention_note(attention, is_part=is_part)),
         Figure("Running", str(status["running"]), "serving their offers"),
         Figure("Drafts", str(status["drafts"]), "not yet shown to shoppers"),
         Figure("Orders today", f"{orders:,}", "since 00:00 UTC"),
@@ -121,8 +121,8 @@ def figures(shown: tuple[Card, ...], *, now: dt.datetime) -> tuple[Figure, ...]:
     )
 
 
-def _attention_note(cards_shown: list[Card]) -> str:
-    words = sorted({card.state.word.lower() for card in cards_shown})
+def _attention_note(cards_shown: list[Card], *, is_part: bool) -> str:
+    words = sorted({card.state.word.lower() for card in cards_shown}) + ["among those below"] * is_part
     return " · ".join(words) or "all quiet"
 
 

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from catalog_experiments.admin.bounds import LARGEST_LOG
 from catalog_experiments.admin.states import (
     BREACHED,
     COLLECTING,
@@ -73,7 +75,7 @@ def reason_for(experiment: Experiment, state: State, verdicts: Verdicts) -> str:
     """Say why the experiment needs attention, or '' where a healthy card stays quiet."""
     if state in (PAUSED, PAUSED_BY_RAMP, PAUSED_BY_STOCK):
         said = experiment.pause_reason or "No reason was given."
-        return f"Paused at {experiment.paused_at:%H:%M:%S} UTC: {said} Shoppers see the control."
+        return f"Paused {_moment(experiment.paused_at)}: {said} Shoppers see the control."
     if state in (HEALTHY, DRAFT, COLLECTING, COMPLETED):
         return ""
     drop_metric = str(experiment.guardrail_config.get("drop_metric", GuardrailConfig().drop_metric))
@@ -81,8 +83,12 @@ def reason_for(experiment: Experiment, state: State, verdicts: Verdicts) -> str:
     told = [sentence for sentence in (_hold_sentence(verdicts), *sentences) if sentence]
     text = " ".join(told) or experiment.pause_reason
     if state is PAUSED_BY_GUARDRAIL:
-        text = f"{text} Paused at {experiment.paused_at:%H:%M:%S} UTC; shoppers see the control."
+        text = f"{text} Paused {_moment(experiment.paused_at)}; shoppers see the control."
     return text
+
+
+def _moment(at: datetime | None) -> str:
+    return f"on {at:%-d %B at %H:%M:%S} UTC" if at else "some time ago"
 
 
 _TROUBLE = ("breached", "outage", "watch")
@@ -111,11 +117,12 @@ def _evidence_sentence(verdict: Mapping[str, Any]) -> str:
         return ""
     bound = max(bounds, key=lambda entry: entry["log_e"])
     side = "above" if bound["bound"] == "max_acceptance_rate" else "below"
-    evidence = times_text(math.exp(min(bound["log_e"], 50.0)))
+    times = times_text(math.exp(min(bound["log_e"], LARGEST_LOG)))
+    evidence = "No evidence yet" if times == "none" else f"Evidence {times}"
     head = f"Acceptance of {verdict['variant_key']} is {side} the limit of {100 * bound['threshold']:g} %"
     counts = f"{verdict['accepted']:,} of {verdict['sample']:,} orders took the bundle ({rate_text(verdict['rate'])})"
     chance = ", but this may still be chance" if verdict["verdict"] == "watch" else ""
-    return f"{head}{chance}: {counts}. Evidence {evidence}, pauses at {times_text(bound['pause_line'])}."
+    return f"{head}{chance}: {counts}. {evidence}, pauses at {times_text(bound['pause_line'])}."
 
 
 def _is_outside(bound: Mapping[str, Any], verdict: Mapping[str, Any]) -> bool:

@@ -4,6 +4,7 @@ from typing import Any, cast
 
 from django import forms
 
+from catalog_experiments.lifecycle import conclusion_warnings
 from catalog_experiments.models import Conclusion, Experiment, PauseCause
 
 _NEEDS_REASON = (PauseCause.BREACHED, PauseCause.OUTAGE)
@@ -60,7 +61,10 @@ class ResumeForm(VerbForm):
 
 
 class CompleteForm(VerbForm):
-    """Completing asks for the conclusion, the shipped variant and the learnings."""
+    """Completing asks for the conclusion, the shipped variant and the learnings.
+
+    A conclusion that deserves a second look is warned of, and stands only once somebody says that it is meant.
+    """
 
     conclusion = forms.ChoiceField(
         choices=[("", "Choose what it came to"), *(choice for choice in Conclusion.choices if choice[0])]
@@ -74,10 +78,17 @@ class CompleteForm(VerbForm):
         keys = [(variant.key, variant.name) for variant in self.experiment.variants.all()]
         winner = cast("forms.ChoiceField", self.fields["winner_key"])
         winner.choices = [("", "None: shoppers see the control"), *keys]
+        asked = self.data.get("conclusion", ""), self.data.get("winner_key")
+        self.warnings = conclusion_warnings(self.experiment.slug, *asked)
+        if self.warnings:
+            self.fields["is_meant"] = forms.BooleanField(
+                label="Yes, nothing shall ship", error_messages={"required": "Tick this, or name the variant to ship."}
+            )
 
     def arguments(self) -> dict[str, Any]:
-        """Turn 'none' into None."""
-        return super().arguments() | {"winner_key": self.cleaned_data["winner_key"] or None}
+        """Turn 'none' into None; that a warning was seen is for the page alone."""
+        given = {name: value for name, value in super().arguments().items() if name != "is_meant"}
+        return given | {"winner_key": given["winner_key"] or None}
 
 
 class ConcludeForm(CompleteForm):

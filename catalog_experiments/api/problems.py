@@ -133,4 +133,6 @@ def _unavailable(request: HttpRequest) -> HttpResponseBase:
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS), "Cache-Control": "no-store"}
     if is_api(request):
         return Problem(503, "unavailable", UNAVAILABLE, headers=headers).response(request)
-    return HttpResponse(loader.render_to_string("503.html"), status=503, headers=headers)
+    # Without the request, whose session may lie in the database; a form is not sent again by a link.
+    page = loader.render_to_string("503.html", {"again": request.get_full_path() if request.method == "GET" else ""})
+    return HttpResponse(page, status=503, headers=headers)

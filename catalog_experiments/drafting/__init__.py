@@ -3,8 +3,11 @@
 from catalog_experiments.drafting.drafts import (
     DuplicateSlug,
     clone,
+    clone_of,
     columns_of,
     create_draft,
+    draft_errors,
+    edit_errors,
     store,
     update,
 )
@@ -14,8 +17,11 @@ __all__ = [
     "DuplicateSlug",
     "InvalidExperiment",
     "clone",
+    "clone_of",
     "columns_of",
     "create_draft",
+    "draft_errors",
+    "edit_errors",
     "store",
     "update",
 ]

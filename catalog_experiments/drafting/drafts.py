@@ -23,13 +23,26 @@ from catalog_experiments.drafting.specification import (
     wanted_spec,
     with_values,
 )
-from catalog_experiments.drafting.validation import InvalidExperiment, validate
+from catalog_experiments.drafting.validation import InvalidExperiment, experiment_errors, moment_errors, slug_errors
 from catalog_experiments.field_errors import FieldError
 from catalog_experiments.locking import locked_experiment, save_change
 from catalog_experiments.models import Experiment, ExperimentStatus, Variant
 from catalog_experiments.transitions import IllegalMove, legal_moves
 
-__all__ = ["DuplicateSlug", "InvalidExperiment", "clone", "columns_of", "create_draft", "store", "update"]
+__all__ = [
+    "DuplicateSlug",
+    "InvalidExperiment",
+    "clone",
+    "clone_of",
+    "columns_of",
+    "create_draft",
+    "draft_errors",
+    "edit_errors",
+    "store",
+    "update",
+]
+
+_MOMENTS = ("scheduled_start_at", "scheduled_end_at")
 
 
 class DuplicateSlug(ValueError):
@@ -40,13 +53,12 @@ def create_draft(spec: ExperimentSpec, *, actor: str, now: datetime, reason: str
     """Store a new draft with its variants and an event.
 
     Raises:
-        InvalidExperiment: fields are refused; nothing was stored.
-        DuplicateSlug: the slug is taken.
+        InvalidExperiment: fields are refused, and with them a taken slug; nothing was stored.
+        DuplicateSlug: nothing is wrong but that the slug is taken.
     """
     spec = with_values(spec, {"ramp_plan": spec.ramp_plan})
-    validate(spec)
-    if errors := list(_past_errors(spec, ("scheduled_start_at", "scheduled_end_at"), now)):
-        raise InvalidExperiment(errors)
+    if errors := _unstored_errors(spec, now):
+        raise InvalidExperiment([*errors, *_taken_errors(spec)])
     with transaction.atomic():
         experiment = _insert(spec)
         store(experiment, spec, spec_fields())
@@ -54,6 +66,11 @@ def create_draft(spec: ExperimentSpec, *, actor: str, now: datetime, reason: str
         filled = as_json(spec, _filled(spec))
         record_event(experiment, actor=actor, action="create", reason=reason, before={}, after=filled, now=now)
     return experiment
+
+
+def draft_errors(spec: ExperimentSpec, *, now: datetime) -> list[FieldError]:
+    """Return everything for which `create_draft` would refuse a draft, a taken slug included; [] for a sound one."""
+    return [*_unstored_errors(spec, now), *_taken_errors(spec)]
 
 
 def update(
@@ -73,16 +90,25 @@ def update(
         experiment = locked_experiment(experiment_id, expected_version)
         before = wanted_spec(experiment)
         after = with_values(before, changes.fields_set())
-        changed = [name for name in spec_fields() if getattr(before, name) != getattr(after, name)]
+        changed = _changed_fields(before, after)
         if changed and experiment.status == ExperimentStatus.COMPLETED:
             raise IllegalMove(experiment.status, "be edited", legal_moves(experiment.status))
         if changed:
-            _check_edit(experiment, after, changed, now)
+            if errors := edit_errors(experiment, changes, now=now):
+                raise InvalidExperiment(errors)
             _write_edit(experiment, after, changed)
             old, new = difference(as_json(before, changed), as_json(after, changed))
             why = changes.reason
             record_event(experiment, actor=actor, action="update", reason=why, before=old, after=new, now=now)
     return experiment
+
+
+def edit_errors(experiment: Experiment, changes: ExperimentChanges, *, now: datetime) -> list[FieldError]:
+    """Return everything for which `update` would refuse the fields of an edit; [] for a sound one."""
+    before = wanted_spec(experiment)
+    after = with_values(before, changes.fields_set())
+    published = [] if experiment.status == ExperimentStatus.DRAFT else _published_errors(experiment, after)
+    return [*published, *experiment_errors(after), *_past_errors(after, _changed_fields(before, after), now)]
 
 
 def clone(experiment_id: UUID, *, slug: str, name: str, actor: str, now: datetime) -> Experiment:
@@ -95,8 +121,13 @@ def clone(experiment_id: UUID, *, slug: str, name: str, actor: str, now: datetim
     """
     with transaction.atomic():
         source = locked_experiment(experiment_id)
-        spec = replace(wanted_spec(source), slug=slug, name=name, scheduled_start_at=None, scheduled_end_at=None)
+        spec = clone_of(source, slug=slug, name=name)
         return create_draft(spec, actor=actor, now=now, reason=f"Cloned from {source.slug}.")
+
+
+def clone_of(source: Experiment, *, slug: str, name: str) -> ExperimentSpec:
+    """Return what `clone` stores: all that is wanted of the source, but for its schedule."""
+    return replace(wanted_spec(source), slug=slug, name=name, scheduled_start_at=None, scheduled_end_at=None)
 
 
 def store(experiment: Experiment, spec: ExperimentSpec, names: Iterable[str]) -> None:
@@ -117,7 +148,7 @@ def _insert(spec: ExperimentSpec) -> Experiment:
         with transaction.atomic():
             return Experiment.objects.create(slug=spec.slug, name=spec.name)
     except IntegrityError as refused:
-        raise DuplicateSlug(f"The slug {spec.slug!r} is taken; choose another.") from refused
+        raise DuplicateSlug(_taken(spec.slug)) from refused
 
 
 def _user(username: str | None) -> Any:
@@ -149,19 +180,29 @@ def _store_variants(experiment: Experiment, wanted: tuple[VariantSpec, ...]) -> 
         variant.save()
 
 
-def _check_edit(experiment: Experiment, after: ExperimentSpec, changed: list[str], now: datetime) -> None:
-    if experiment.status != ExperimentStatus.DRAFT and (errors := list(_published_errors(experiment, after))):
-        raise InvalidExperiment(errors)
-    validate(after)
-    if errors := list(_past_errors(after, changed, now)):
-        raise InvalidExperiment(errors)
+def _unstored_errors(spec: ExperimentSpec, now: datetime) -> list[FieldError]:
+    return [*experiment_errors(spec), *_past_errors(spec, _MOMENTS, now)]
+
+
+def _taken_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
+    # The database has the last word at the insert; this lets a taken slug stand beside the other faults.
+    if not list(slug_errors("slug", spec.slug)) and Experiment.objects.filter(slug=spec.slug).exists():
+        yield FieldError("slug", "taken", _taken(spec.slug))
+
+
+def _taken(slug: str) -> str:
+    return f"The slug {slug!r} is taken; choose another."
+
+
+def _changed_fields(before: ExperimentSpec, after: ExperimentSpec) -> list[str]:
+    return [name for name in spec_fields() if getattr(before, name) != getattr(after, name)]
 
 
 def _past_errors(spec: ExperimentSpec, changed: Iterable[str], now: datetime) -> Iterator[FieldError]:
     # An entry already past would act within a minute; who wants that has a button for it.
-    for name in ("scheduled_start_at", "scheduled_end_at"):
+    for name in _MOMENTS:
         moment = getattr(spec, name)
-        if name in changed and moment is not None and moment <= now:
+        if name in changed and not list(moment_errors(name, moment)) and moment is not None and moment <= now:
             yield FieldError(name, "past", "This moment is past. Choose a later one, or none.")
 
 
@@ -184,7 +225,7 @@ def _published_errors(experiment: Experiment, after: ExperimentSpec) -> Iterator
 def _write_edit(experiment: Experiment, after: ExperimentSpec, changed: list[str]) -> None:
     at_once = [n for n in changed if experiment.status == ExperimentStatus.DRAFT or n not in GOES_LIVE_AT_PUBLISH]
     store(experiment, after, at_once)
-    if {"scheduled_start_at", "scheduled_end_at"} & set(changed):
+    if {*_MOMENTS} & {*changed}:
         experiment.schedule_refusal = ""
     if experiment.status != ExperimentStatus.DRAFT:
         live = stored_spec(experiment)

@@ -23,7 +23,7 @@ from catalog_experiments.field_errors import (
     flag_errors,
     whole_number_errors,
 )
-from catalog_experiments.guardrails import GuardrailConfigError, parse_config, unexplained
+from catalog_experiments.guardrails import refusals
 from catalog_experiments.models import Bundle, ExclusionGroup, PrimaryMetric, Segment, UnitKind
 from catalog_experiments.models.fields import PATH_SAFE_SLUG
 from catalog_experiments.ramp_plans import RampPlanError, parse_plan
@@ -40,14 +40,11 @@ class InvalidExperiment(InvalidFields):
     """Fields of an experiment are refused; nothing was stored."""
 
 
-def validate(spec: ExperimentSpec) -> None:
-    """Check every field and how the fields fit together.
-
-    Raises:
-        InvalidExperiment: with every fault found.
-    """
-    if errors := [*_own_errors(spec), *_variants_errors(spec), *_reference_errors(spec)]:
-        raise InvalidExperiment(errors)
+def experiment_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
+    """Yield what is wrong with every field, how the fields fit together, and what they name."""
+    yield from _own_errors(spec)
+    yield from _variants_errors(spec)
+    yield from _reference_errors(spec)
 
 
 def text_errors(field: str, value: object, longest: int, *, is_required: bool = False) -> Iterator[FieldError]:
@@ -75,11 +72,7 @@ def guardrail_errors(config: object, field: str = "guardrail_config") -> Iterato
     if not isinstance(config, Mapping):
         yield FieldError(field, "type", "The guardrails must be a JSON object, {} for none.")
         return
-    try:
-        errors = unexplained(parse_config(config))
-    except GuardrailConfigError as refused:
-        errors = refused.errors
-    yield from (FieldError(f"{field}.{error.field}", error.code, error.message) for error in errors)
+    yield from (FieldError(f"{field}.{error.field}", error.code, error.message) for error in refusals(config))
 
 
 def targeting_errors(condition: object, field: str = "targeting") -> Iterator[FieldError]:
@@ -91,7 +84,14 @@ def targeting_errors(condition: object, field: str = "targeting") -> Iterator[Fi
 
 
 def coverage_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
-    """Yield what is wrong with weights and coverage together: they must split into whole basis points."""
+    """Yield what is wrong with the coverage, also against the weights once these are settled: it must split exactly."""
+    if faults := list(whole_number_errors("coverage", spec.coverage, 0, BUCKETS)):
+        yield from faults
+    elif spec.variants and _are_weights_settled(spec.variants):
+        yield from _split_errors(spec)
+
+
+def _split_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     try:
         allowed_coverage([variant.weight for variant in spec.variants], spec.coverage)
     except AllocationError as refused:
@@ -128,7 +128,7 @@ def _own_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     yield from text_errors("hypothesis", spec.hypothesis, 5000)
     yield from guardrail_errors(spec.guardrail_config)
     yield from whole_number_errors("sample_size_guardrail", spec.sample_size_guardrail, 0, LARGEST_SAMPLE_GUARDRAIL)
-    yield from whole_number_errors("coverage", spec.coverage, 0, BUCKETS)
+    yield from coverage_errors(spec)
     yield from whole_number_errors("attribution_window_days", spec.attribution_window_days, 1, LONGEST_WINDOW_DAYS)
     if spec.planned_sample_size is not None:
         yield from whole_number_errors("planned_sample_size", spec.planned_sample_size, 1, _LARGEST_INTEGER)
@@ -139,6 +139,7 @@ def _own_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     yield from choice_errors("unit_kind", spec.unit_kind, UnitKind.values)
     yield from targeting_errors(spec.targeting)
     yield from _range_errors(spec.exclusion_start, spec.exclusion_end)
+    yield from ramp_errors(spec)
 
 
 def _schedule_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
@@ -166,16 +167,12 @@ def _variants_errors(spec: ExperimentSpec) -> Iterator[FieldError]:
     if len(spec.variants) > MOST_VARIANTS:
         yield FieldError("variants", "too_many", f"Use at most {MOST_VARIANTS} variants.")
         return
-    faults = [fault for index, variant in enumerate(spec.variants) for fault in _variant_errors(index, variant)]
-    yield from faults
+    for index, variant in enumerate(spec.variants):
+        yield from _variant_errors(index, variant)
     yield from _repeated_keys(spec.variants)
     for index in [index for index, variant in enumerate(spec.variants) if variant.is_control][1:]:
         message = "Another variant is the control already; an experiment has exactly one."
         yield FieldError(f"variants[{index}].is_control", "second_control", message)
-    if not faults and spec.variants and _are_weights_settled(spec.variants):
-        yield from coverage_errors(spec)
-    if not faults:
-        yield from ramp_errors(spec)
 
 
 def _variant_errors(index: int, variant: VariantSpec) -> Iterator[FieldError]:
@@ -192,7 +189,8 @@ def _variant_errors(index: int, variant: VariantSpec) -> Iterator[FieldError]:
 def _are_weights_settled(variants: tuple[VariantSpec, ...]) -> bool:
     # Half-filled weights of a draft are preflight's to name; here they only say nothing about coverage yet.
     weights = [variant.weight for variant in variants]
-    return all(weights) or not any(weights)
+    are_sound = not any(list(whole_number_errors("weight", weight, 0, LARGEST_WEIGHT)) for weight in weights)
+    return are_sound and (all(weights) or not any(weights))
 
 
 def _repeated_keys(variants: tuple[VariantSpec, ...]) -> Iterator[FieldError]:

@@ -19,7 +19,9 @@ Tick = Callable[[datetime], TickResult]
 
 
 def _tick(now: datetime) -> TickResult:
-    return evaluate_due(now=now, trigger="loop")
+    result = evaluate_due(now=now, trigger="loop")
+    logger.info("guardrails: %d evaluated, %d paused", result.evaluated, result.paused)
+    return result
 
 
 class BundleExperimentGuardrailWorker:
@@ -27,7 +29,7 @@ class BundleExperimentGuardrailWorker:
 
     Args:
         interval_seconds: pause between the beginnings of two rounds; None takes the setting.
-        tick: one round; the default judges without a ledger.
+        tick: one round, which tells itself what it came to; the default judges without a ledger and logs a line.
     """
 
     def __init__(self, interval_seconds: float | None = None, *, tick: Tick = _tick) -> None:
@@ -54,8 +56,7 @@ class BundleExperimentGuardrailWorker:
     def _run_safely(self, now: datetime) -> None:
         close_old_connections()
         try:
-            result = self.run_once(now=now)
-            logger.info("guardrails: %d evaluated, %d paused", result.evaluated, result.paused)
+            self.run_once(now=now)
         except Exception:  # the database may be restarting: the loop outlives it
             logger.exception("a guardrail round failed; the next one comes in %s s", self.interval_seconds)
         finally:

@@ -11,7 +11,7 @@ from catalog_experiments.guardrails.config import (
     dump_config,
     effective_minimum,
     parse_config,
-    unexplained,
+    refusals,
 )
 from catalog_experiments.guardrails.evidence import BoundEvidence, Span
 from catalog_experiments.guardrails.literal import LatestMetric, breaches
@@ -51,6 +51,6 @@ __all__ = [
     "parse_config",
     "record_inputs",
     "recorded_frame",
+    "refusals",
     "to_record",
-    "unexplained",
 ]

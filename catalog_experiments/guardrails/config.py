@@ -80,14 +80,23 @@ def parse_config(raw: Mapping[str, object]) -> GuardrailConfig:
     Traceback (most recent call last):
     catalog_experiments.guardrails.config.GuardrailConfigError: min_acceptance_rate is a fraction; for 35 % write 0.35.
     """
-    reading = _Reading(raw)
-    reading.refuse_unknown()
-    parsed = {name: reading.read(name, parser) for name, parser in _PARSERS.items()}
-    config = GuardrailConfig(**{name: value for name, value in parsed.items() if value is not None})  # type: ignore[arg-type]  # each parser returns its field's type
-    reading.errors += _contradictions(config, raw)
-    if reading.errors:
-        raise GuardrailConfigError(tuple(reading.errors))
+    config, errors = _read(raw)
+    if errors:
+        raise GuardrailConfigError(errors)
     return config
+
+
+def refusals(raw: Mapping[str, object]) -> tuple[FieldError, ...]:
+    """Say everything that is wrong with settings somebody chooses; () for sound ones.
+
+    Beyond what `parse_config` refuses, the rule `persistent` wants a reason, which is kept with it. That is asked when
+    settings are chosen, not when they are judged: what runs already goes on being judged.
+
+    >>> [error.field for error in refusals({"pause_rule": "persistent", "alpha": 2})]
+    ['alpha', 'pause_rule_reason']
+    """
+    config, errors = _read(raw)
+    return (*errors, *_unexplained(config))
 
 
 def dump_config(config: GuardrailConfig) -> dict[str, object]:
@@ -104,14 +113,16 @@ def dump_config(config: GuardrailConfig) -> dict[str, object]:
     }
 
 
-def unexplained(config: GuardrailConfig) -> tuple[FieldError, ...]:
-    """Say what is missing to choose these settings: the rule `persistent` wants a reason, which is kept with it.
+def _read(raw: Mapping[str, object]) -> tuple[GuardrailConfig, tuple[FieldError, ...]]:
+    """Return what can be read, with the default for what cannot, and every fault."""
+    reading = _Reading(raw)
+    reading.refuse_unknown()
+    parsed = {name: reading.read(name, parser) for name, parser in _PARSERS.items()}
+    config = GuardrailConfig(**{name: value for name, value in parsed.items() if value is not None})  # type: ignore[arg-type]  # each parser returns its field's type
+    return config, (*reading.errors, *_contradictions(config, raw))
 
-    Asked when settings are chosen, not when they are judged: what runs already goes on being judged.
 
-    >>> [error.field for error in unexplained(GuardrailConfig(pause_rule="persistent"))]
-    ['pause_rule_reason']
-    """
+def _unexplained(config: GuardrailConfig) -> tuple[FieldError, ...]:
     if config.pause_rule != "persistent" or config.pause_rule_reason:
         return ()
     message = (
@@ -159,7 +170,7 @@ def _contradictions(config: GuardrailConfig, raw: Mapping[str, object]) -> list[
     if raw.get("consecutive") is not None and config.pause_rule != "persistent":
         message = 'consecutive applies only to "pause_rule": "persistent"; leave it out or set that rule.'
         errors.append(FieldError("consecutive", "order", message))
-    if raw.get("drop_metric") is not None and config.max_drop_vs_control is None:
+    if raw.get("drop_metric") is not None and raw.get("max_drop_vs_control") is None:
         message = "drop_metric applies only beside max_drop_vs_control; leave it out or set that bound."
         errors.append(FieldError("drop_metric", "order", message))
     if config.pause_rule_reason and config.pause_rule != "persistent":

@@ -6,6 +6,7 @@ new phase of a live one, `coverage` how much traffic it gets, `conclusions` what
 
 from catalog_experiments.drafting import InvalidExperiment, clone
 from catalog_experiments.lifecycle.activation import PreflightFailed
+from catalog_experiments.lifecycle.conclusions import conclusion_warnings
 from catalog_experiments.lifecycle.coverage import RAMP_COLUMNS, set_coverage, set_step
 from catalog_experiments.lifecycle.renewal import open_new_phase, release_slots
 from catalog_experiments.lifecycle.verbs import (
@@ -33,6 +34,7 @@ __all__ = [
     "clone",
     "complete",
     "conclude",
+    "conclusion_warnings",
     "delete_draft",
     "legal_moves",
     "open_new_phase",

@@ -14,6 +14,7 @@ from catalog_experiments.analysis import analyze
 from catalog_experiments.drafting.validation import InvalidExperiment, text_errors
 from catalog_experiments.field_errors import FieldError, choice_errors
 from catalog_experiments.models import Conclusion, Experiment, Variant
+from catalog_experiments.preflight import Check
 
 LONGEST_LEARNINGS = 20_000
 CONCLUSION_FIELDS = ("conclusion", "winner", "learnings")
@@ -29,6 +30,18 @@ def state_conclusion(experiment: Experiment, conclusion: str, winner_key: str | 
     if errors := list(_errors(conclusion, winner_key, winner, learnings)):
         raise InvalidExperiment(errors)
     experiment.conclusion, experiment.winner, experiment.learnings = conclusion, winner, learnings
+
+
+def conclusion_warnings(slug: str, conclusion: str, winner_key: str | None) -> list[Check]:
+    """Return what about a conclusion deserves a second look, in the form of the launch checklist; nothing is refused.
+
+    >>> [check.code for check in conclusion_warnings("cups", "won", None)], conclusion_warnings("cups", "won", "test")
+    (['nothing_ships'], [])
+    """
+    if conclusion != Conclusion.WON or winner_key:
+        return []
+    sentence = "It won, yet nothing ships: every shopper goes on seeing the control. Name the variant to ship."
+    return [Check("nothing_ships", "warn", sentence, f"/admin/merchandising/bundles/{slug}/conclude")]
 
 
 def freeze_report(experiment: Experiment, *, now: datetime) -> None:

@@ -43,6 +43,7 @@ def test_checks__production_settings__clean() -> None:
         ({"EXPERIMENT_OVERLAP": "maybe"}, "smplat.E004"),
         ({"CATALOG_SHOP_TIME_ZONE": "Europe/Atlantis"}, "smplat.E005"),
         ({"TELEMETRY_ORDER_RETENTION_DAYS": -1}, "smplat.E010"),
+        ({"CELERY_BROKER_URL": "cache.example:6379"}, "smplat.E011"),
         ({"ALERT_WEBHOOK_URL": "http://hooks.example/x", "ALERT_WEBHOOK_SECRET": "whsec_x"}, "smplat.E008"),
         ({"ALERT_WEBHOOK_URL": "https://[broken", "ALERT_WEBHOOK_SECRET": "whsec_x"}, "smplat.E008"),
         ({"ALERT_WEBHOOK_URL": "https://hooks.example/x", "ALERT_WEBHOOK_SECRET": ""}, "smplat.E009"),

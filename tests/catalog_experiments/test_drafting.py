@@ -8,7 +8,13 @@ import pytest
 
 from catalog_experiments import drafting, lifecycle
 from catalog_experiments.drafting import DuplicateSlug, InvalidExperiment
-from catalog_experiments.drafting.specification import ExperimentSpec, VariantSpec, stored_spec, wanted_spec
+from catalog_experiments.drafting.specification import (
+    ExperimentChanges,
+    ExperimentSpec,
+    VariantSpec,
+    stored_spec,
+    wanted_spec,
+)
 from catalog_experiments.models import Experiment, ExperimentEvent, VariantMetric
 from tests.builders import NOON, make_bundle, make_experiment
 from tests.catalog_experiments.acting import ACTOR, LATER, edit, last_event, pause, publish, variants_of
@@ -132,10 +138,45 @@ def test_create__with_a_fault__names_its_path_and_stores_nothing(fields: dict[st
 
 
 def test_create__with_several_faults__lists_them_all() -> None:
-    with pytest.raises(InvalidExperiment) as refused:
-        create(slug="A", name="", sample_size_guardrail=-5)
+    create()
+    crooked = VariantSpec(key="a/b", name="Test", weight=50, bundle_slug="nope")
 
-    assert {error.field for error in refused.value.errors} == {"slug", "name", "sample_size_guardrail"}
+    with pytest.raises(InvalidExperiment) as refused:
+        create(
+            name="",
+            variants=(CONTROL, crooked),
+            coverage=4999,
+            ramp_plan=[{"coverage": 5000}, {"coverage": 1000}],
+            scheduled_start_at=NOON,
+        )
+
+    assert [error.field for error in refused.value.errors] == [
+        "name",
+        "coverage",
+        "ramp_plan[1].coverage",
+        "variants[1].key",
+        "variants[1].bundle_slug",
+        "scheduled_start_at",
+        "slug",
+    ]
+    assert Experiment.objects.count() == 1
+
+
+def test_draft_errors__only_the_slug_is_taken__says_so() -> None:
+    create()
+
+    errors = drafting.draft_errors(spec(), now=NOON)
+
+    assert [(error.field, error.code) for error in errors] == [("slug", "taken")]
+
+
+def test_edit_errors__of_a_published_experiment__lists_what_is_fixed_beside_the_other_faults() -> None:
+    experiment = publish(make_experiment())
+    changes = ExperimentChanges(unit_kind="customer", name="", scheduled_end_at=NOON)
+
+    errors = drafting.edit_errors(experiment, changes, now=LATER)
+
+    assert [error.field for error in errors] == ["unit_kind", "name", "scheduled_end_at"]
 
 
 def test_edit__of_a_draft__is_stored_at_once_with_before_and_after() -> None:

@@ -70,6 +70,7 @@ def test_run_guardrail_worker__told_to_stop__ends_after_its_round(tmp_path: Path
     experiment.refresh_from_db()
     assert experiment.status == ExperimentStatus.PAUSED
     assert "judging every 1 s" in log.read_text()
+    assert log.read_text().count("evaluated") == JobRun.objects.count()  # each round is told once
 
 
 @pytest.mark.parametrize("seconds", ["0", "-3", "nan"])

@@ -43,6 +43,12 @@ def serious_findings(page: Page) -> list[str]:
     ]
 
 
+def is_dark(page: Page) -> bool:
+    """Say whether light letters stand on a dark page."""
+    red_of = "element => Number(getComputedStyle(element).color.match(/\\d+/)[0])"
+    return int(page.locator("h1, h2").first.evaluate(red_of)) > 128
+
+
 def unfold(page: Page) -> None:
     """Open what is folded away, so that it is looked at too."""
     page.evaluate("document.querySelectorAll('.cc details').forEach(details => { details.open = true })")
@@ -108,6 +114,49 @@ def test_admin_pages__content_policy__refuses_nothing(merchandiser: Page) -> Non
         merchandiser.goto(address)
 
     assert refused == []
+
+
+@pytest.mark.parametrize("address", ["/nowhere", "/admin/merchandising/bundles/nowhere"])
+def test_missing_page__axe__finds_nothing_serious(desk: Page, scheme: Scheme, address: str) -> None:
+    desk.goto(address)
+
+    findings = serious_findings(desk)
+    shoot(desk, f"missing-{scheme}")
+
+    assert findings == []
+    expect(desk.get_by_role("heading", name="No such page")).to_be_visible()
+    assert is_dark(desk) is (scheme == "dark")
+
+
+def test_api_docs__either_scheme__follow_the_system(desk: Page, scheme: Scheme) -> None:
+    desk.goto("/api/docs/")
+    expect(desk.get_by_text("Create a draft")).to_be_visible()
+
+    shoot(desk, f"api-docs-{scheme}")
+
+    assert is_dark(desk) is (scheme == "dark")
+
+
+def test_wide_table__on_a_phone__has_a_shadow_where_it_goes_on(phone: Page) -> None:
+    phone.goto(ADMIN_PAGES["experiment"])
+    unfold(phone)
+
+    wide = "tables => tables.filter(table => table.scrollWidth > table.clientWidth)"
+    layers = f"{wide}.map(table => getComputedStyle(table).backgroundAttachment)"
+    found = phone.locator(".cc-scroll").evaluate_all(layers)
+
+    assert found
+    assert set(found) == {"local, local, scroll, scroll"}, "the lids scroll along, the shadows stay at the edges"
+
+
+def test_complete__won_and_nothing_ships__asks_before_it_is_done(merchandiser: Page) -> None:
+    merchandiser.goto("/admin/merchandising/bundles/cup-and-saucer/complete")
+    merchandiser.get_by_label("Conclusion").select_option("won")
+    merchandiser.get_by_role("button", name="Complete").click()
+
+    expect(merchandiser.get_by_role("alert").first).to_contain_text("It won, yet nothing ships")
+    expect(merchandiser.get_by_label("Yes, nothing shall ship")).not_to_be_checked()
+    shoot(merchandiser, "complete-asked")
 
 
 def test_backtest__from_the_draft_page__tries_what_stands_in_the_form(merchandiser: Page) -> None:

@@ -252,7 +252,7 @@ class ExperimentSerializer(serializers.Serializer[Experiment]):
 
 
 class CheckSerializer(serializers.Serializer[Any]):
-    """One check of the launch checklist."""
+    """One check of the launch checklist, or of a conclusion."""
 
     code = serializers.CharField()
     outcome = serializers.ChoiceField(choices=["pass", "warn", "fail"])
@@ -262,5 +262,11 @@ class CheckSerializer(serializers.Serializer[Any]):
 
 class PublishedExperimentSerializer(ExperimentSerializer):
     """The answer to publish: the experiment, and the warnings of its preflight."""
+
+    warnings = CheckSerializer(many=True)
+
+
+class ConcludedExperimentSerializer(ExperimentSerializer):
+    """The answer to complete and conclude: the experiment, and what about its conclusion deserves a second look."""
 
     warnings = CheckSerializer(many=True)

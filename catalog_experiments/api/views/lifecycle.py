@@ -16,6 +16,7 @@ from catalog_experiments.api.presentation import changed
 from catalog_experiments.api.schema import IF_MATCH, operation
 from catalog_experiments.api.serializers.experiments import (
     CheckSerializer,
+    ConcludedExperimentSerializer,
     ExperimentSerializer,
     PublishedExperimentSerializer,
 )
@@ -28,9 +29,13 @@ from catalog_experiments.api.serializers.verbs import (
 )
 from catalog_experiments.api.views.base import OPERATE, ApiView, read_body
 from catalog_experiments.api.views.experiments import service_of
+from catalog_experiments.lifecycle import conclusion_warnings
+from catalog_experiments.models import Experiment
 
 MOVES = (404, 409, 412, 428)
 """How a move may be refused, beside what refuses every operation."""
+
+_SECOND_LOOK = "Nothing is refused, but what deserves a second look comes back as warnings: won, and nothing ships."
 
 _verb = partial(operation, tag="lifecycle", answer=ExperimentSerializer, refusals=MOVES, parameters=[IF_MATCH])
 
@@ -85,19 +90,31 @@ class ExperimentResumeView(VerbView):
 class ExperimentCompleteView(VerbView):
     """End the experiment for good."""
 
-    @_verb("experiment_complete", summary="Complete, for good: the final report is frozen", body=CompleteSerializer)
+    @_verb(
+        "experiment_complete",
+        summary="Complete, for good: the final report is frozen",
+        answer=ConcludedExperimentSerializer,
+        body=CompleteSerializer,
+        description=_SECOND_LOOK,
+    )
     def post(self, request: Request, slug: str) -> HttpResponse:
-        """Complete and answer with the experiment."""
-        return changed(service_of(request).complete(slug, **_asked(request, CompleteSerializer)))
+        """Complete and answer with the experiment and the warnings of its conclusion."""
+        return _concluded(service_of(request).complete(slug, **_asked(request, CompleteSerializer)))
 
 
 class ExperimentConcludeView(VerbView):
     """Fill in what a completed experiment came to."""
 
-    @_verb("experiment_conclude", summary="State the conclusion of a completed experiment", body=ConclusionSerializer)
+    @_verb(
+        "experiment_conclude",
+        summary="State the conclusion of a completed experiment",
+        answer=ConcludedExperimentSerializer,
+        body=ConclusionSerializer,
+        description=_SECOND_LOOK,
+    )
     def post(self, request: Request, slug: str) -> HttpResponse:
-        """Store the conclusion and answer with the experiment."""
-        return changed(service_of(request).conclude(slug, **_asked(request, ConclusionSerializer)))
+        """Store the conclusion and answer with the experiment and the warnings of it."""
+        return _concluded(service_of(request).conclude(slug, **_asked(request, ConclusionSerializer)))
 
 
 class ExperimentRampAdvanceView(VerbView):
@@ -142,6 +159,12 @@ class ExperimentCloneView(VerbView):
         response = changed(clone, status=201)
         response.headers["Location"] = reverse("experiment-detail", args=[clone.slug])
         return response
+
+
+def _concluded(experiment: Experiment) -> HttpResponse:
+    winner_key = experiment.winner.key if experiment.winner else None
+    warnings = conclusion_warnings(experiment.slug, experiment.conclusion, winner_key)
+    return changed(experiment, warnings=CheckSerializer(warnings, many=True).data)
 
 
 def _asked(request: Request, serializer: type[Serializer[Any]], **unsaid: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from datetime import datetime
 from typing import Any
@@ -13,8 +12,6 @@ from django.utils import timezone
 
 from catalog_experiments.enforcement import BundleExperimentGuardrailWorker, TickResult
 from catalog_experiments.scheduling import GUARDRAILS, is_switched_on, run_now
-
-logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):

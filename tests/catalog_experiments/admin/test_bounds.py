@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import uuid
 from collections.abc import Callable
 from html import unescape
@@ -11,7 +12,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from catalog_experiments.admin.bounds import bound_rows, budget_of, earlier_spendings, within_text
+from catalog_experiments.admin.bounds import (
+    BoundRow,
+    bound_rows,
+    budget_of,
+    earlier_spendings,
+    nearest_to_pause,
+    within_text,
+)
 from catalog_experiments.aggregation import refresh_tallies
 from catalog_experiments.bundles import BundleChanges, update_bundle
 from catalog_experiments.enforcement import evaluate
@@ -37,7 +45,7 @@ def make_judged(*, accepted: int = 29, **overrides: Any) -> tuple[Experiment, Gu
     return Experiment.objects.select_related("current_phase").get(pk=experiment.pk), evaluation
 
 
-def by_variant(evaluation: GuardrailEvaluation) -> dict[str, dict[str, object]]:
+def by_variant(evaluation: GuardrailEvaluation) -> dict[str, dict[str, Any]]:
     return {verdict["variant_key"]: verdict for verdict in evaluation.verdicts}
 
 
@@ -155,9 +163,55 @@ def test_card__judged__shows_each_exact_limit_and_the_budget_in_a_line(client_as
     page = read(client_as("viewer"), HOME)
 
     limit = evaluation.verdicts[1]["evidence"][0]["limit"]
-    assert f"test, acceptance at least 10 %: the true rate is at most {rate_text(limit)}" in page
+    assert f"The true rate is at most {rate_text(limit)}" in page
     assert "Phase 1: false pauses at most 5 %, over all phases 5 %." in page
     assert "fixed when the phase opened" not in page, "how it is shared out is told on the experiment's page"
+
+
+def test_card__several_bounds__shows_the_nearest_first_and_the_others_beside_their_limits(client_as: ClientAs) -> None:
+    bounds = {"min_acceptance_rate": 0.1, "max_acceptance_rate": 0.9, "max_drop_vs_control": 0.2}
+    make_judged(accepted=20, guardrail_config=bounds)
+
+    card = client_as("viewer").get(HOME).context["attention"][0]
+
+    assert (card.nearest.variant, card.nearest.label) == ("test", "acceptance at least 10 %")
+    assert [(bound.variant, bound.label) for bound in card.other_bounds] == [
+        ("control", "acceptance at least 10 %"),
+        ("control", "acceptance at most 90 %"),
+        ("test", "acceptance at most 90 %"),
+        ("test", "drop against control at most 20 %"),
+        ("test", "share of visitors at least 25 %"),
+    ]
+    page = read(client_as(""), HOME)
+    assert "test, acceptance at least 10 %</h4>" in page
+    assert page.index("of the way to a pause") < page.index("Other bounds")
+
+
+def row(variant: str, nearness: float, *, is_control: bool = False) -> BoundRow:
+    return BoundRow(variant, is_control, "", "", "", "", "", "", "", nearness, None)
+
+
+def test_nearest__control_crossed__is_a_test_variants_for_only_these_pause() -> None:
+    rows = [row("control", math.inf, is_control=True), row("a", 0.0), row("b", 0.4), row("c", -1.0)]
+
+    nearest = nearest_to_pause(rows)
+
+    assert nearest is rows[2]
+    assert nearest_to_pause(rows[:1]) is None
+
+
+def test_nearest__crossed_without_an_evidence_factor__comes_before_evidence_on_its_way() -> None:
+    _, evaluation = make_judged(accepted=20, guardrail_config={"min_acceptance_rate": 0.1, "max_drop_vs_control": 0.2})
+    verdicts = by_variant(evaluation)
+    [drop] = [bound for bound in verdicts["test"]["evidence"] if bound["bound"] == "max_drop_vs_control"]
+
+    before = nearest_to_pause(bound_rows(verdicts))
+    drop["is_crossed"] = True
+    after = nearest_to_pause(bound_rows(verdicts))
+
+    assert before is not None
+    assert after is not None
+    assert (before.label, after.label) == ("acceptance at least 10 %", "drop against control at most 20 %")
 
 
 def test_page__judged__shows_every_bound_with_its_evidence(client_as: ClientAs) -> None:

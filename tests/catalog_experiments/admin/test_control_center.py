@@ -12,6 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from catalog_experiments import lifecycle
 from catalog_experiments.aggregation import aggregate_experiments
 from catalog_experiments.enforcement import evaluate
 from catalog_experiments.models import Experiment, Exposure, GuardrailTally, VariantMetric
@@ -100,6 +101,33 @@ def test_landing__search__keeps_what_matches(client_as: ClientAs) -> None:
     assert 'data-experiment="cups"' not in page
 
 
+def test_landing__search_without_a_match__offers_a_wider_one(client_as: ClientAs) -> None:
+    make_experiment(slug="kettle")
+
+    page = client_as("viewer").get(f"{HOME}?view=completed&q=kettle").content.decode()
+
+    assert "Nothing matches “kettle”" in page
+    assert '<a href="?view=all&amp;q=kettle">Search all experiments</a>' in page
+    assert '<a href="?view=completed">clear the search</a>' in page
+
+
+@pytest.mark.parametrize(
+    ("query", "note"),
+    [
+        ("", "all quiet"),
+        ("?view=all", "all quiet"),
+        ("?view=drafts", "among those below"),
+        ("?q=x", "among those below"),
+    ],
+)
+def test_landing__only_some_are_shown__says_that_attention_is_counted_among_them(
+    client_as: ClientAs, query: str, note: str
+) -> None:
+    figure = client_as("viewer").get(HOME + query).context["figures"][0]
+
+    assert (figure.label, figure.value, figure.note) == ("Needs attention", "0", note)
+
+
 def test_landing__name_with_markup__is_escaped(client_as: ClientAs) -> None:
     make_running_experiment(name="<script>alert(1)</script>")
 
@@ -183,6 +211,25 @@ def test_landing__seeded_experiment__shows_the_badges_of_its_seeded_counts(clien
     assert "Watch" in card
     assert "95 of 1,000 orders took the bundle (9.50 %)" in card
     assert "Awaiting telemetry" not in card
+
+
+def test_detail__completed__says_how_long_it_ran(client_as: ClientAs) -> None:
+    experiment = make_running_experiment()
+    lifecycle.complete(experiment.pk, actor="user:mara", now=NOON + dt.timedelta(days=30))
+
+    page = client_as("viewer").get(f"{HOME}/cup-saucer").content.decode()
+
+    assert f"ran from {NOON:%-d %B} to {NOON + dt.timedelta(days=30):%-d %B}" in page
+
+
+def test_landing__paused_by_a_person__says_on_which_day_and_why(client_as: ClientAs) -> None:
+    experiment = make_running_experiment()
+    lifecycle.pause(experiment.pk, actor="user:mara", now=NOON, reason="The price is wrong.")
+
+    page = client_as("viewer").get(HOME).content.decode()
+
+    assert f"Paused on {NOON:%-d %B at %H:%M:%S} UTC: The price is wrong. Shoppers see the control." in page
+    assert "<h2>As planned</h2>" in page
 
 
 def test_detail__outage__is_called_so_and_its_alert_stands_in_the_timeline(client_as: ClientAs) -> None:

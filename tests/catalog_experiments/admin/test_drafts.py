@@ -85,6 +85,116 @@ def test_new__bad_value__says_which_and_stores_nothing(
     assert not Experiment.objects.exists()
 
 
+def test_new__many_bad_values__are_all_told_at_once_each_at_its_field(client_as: ClientAs) -> None:
+    make_experiment(slug="cups")
+
+    answer = client_as("merchandiser").post(
+        f"{HOME}/new",
+        filled(
+            name="",
+            sample_size_guardrail="many",
+            min_acceptance_percent="40",
+            max_acceptance_percent="30",
+            max_drop_percent="some",
+            drop_metric="revenue",
+            coverage_percent="lots",
+            owner="nobody",
+            exclusion_group="no-group",
+            planned_sample_size="0",
+            scheduled_start_at="2020-01-01 10:00",
+            pause_rule="persistent",
+            **row(0, key="Control", name="Control", bundle_slug="no-such", weight="-1"),
+            **row(1, key="test", name="Test", bundle_slug="neither", weight="50", override_payload='{"url": "//x"}'),
+            **{"ramp-TOTAL_FORMS": "2", "ramp-0-coverage_percent": "50", "ramp-1-coverage_percent": "20"},
+        ),
+    )
+
+    control, test = answer.context["variants"].forms[:2]
+    assert set(answer.context["form"].errors) == {
+        "slug",
+        "name",
+        "sample_size_guardrail",
+        "min_acceptance_percent",
+        "max_drop_percent",
+        "coverage_percent",
+        "owner",
+        "exclusion_group",
+        "planned_sample_size",
+        "scheduled_start_at",
+        "pause_rule_reason",
+    }
+    assert (set(control.errors), set(test.errors)) == (
+        {"key", "bundle_slug", "weight"},
+        {"bundle_slug", "override_payload"},
+    )
+    assert [set(step.errors) for step in answer.context["ramp"].forms] == [set(), {"coverage_percent"}]
+    assert "17 fields need another value" in answer.content.decode()
+    assert all(len(told) == 1 for form in (answer.context["form"], control, test) for told in form.errors.values())
+
+
+@pytest.mark.parametrize("page", [{}, {"name": "Cups"}, {"variants-TOTAL_FORMS": "many", "slug": "\0"}])
+@pytest.mark.parametrize("address", ["new", "cups/edit", "cups/clone"])
+def test_draft_page__hardly_anything_posted__is_refused(
+    client_as: ClientAs, address: str, page: dict[str, str]
+) -> None:
+    make_experiment(slug="cups", name="Before")
+
+    answer = client_as("merchandiser").post(f"{HOME}/{address}", page)
+
+    assert answer.context["form"].errors
+    assert Experiment.objects.get().name == "Before"
+
+
+def test_new__field_refused_by_its_form__is_not_refused_twice(client_as: ClientAs) -> None:
+    answer = client_as("merchandiser").post(
+        f"{HOME}/new", filled(slug="x" * 151, **{"variants-0-bundle_slug": "y" * 151})
+    )
+
+    control = answer.context["variants"].forms[0]
+    assert len(answer.context["form"].errors["slug"]) == len(control.errors["bundle_slug"]) == 1
+
+
+@pytest.mark.usefixtures("bundles")
+def test_new__too_many_variants__says_how_many(client_as: ClientAs) -> None:
+    crowd = [row(index, key=f"v{index}", name="V", weight="0") for index in range(21)]
+    page = filled(**{"variants-TOTAL_FORMS": "21"}) | {name: value for one in crowd for name, value in one.items()}
+
+    answer = client_as("merchandiser").post(f"{HOME}/new", page)
+
+    assert "Use at most 20 variants." in answer.context["form"].non_field_errors()
+
+
+@pytest.mark.usefixtures("bundles")
+def test_edit__many_bad_values__are_all_told_at_once(client_as: ClientAs) -> None:
+    client = client_as("merchandiser")
+    client.post(f"{HOME}/new", filled())
+
+    answer = client.post(
+        f"{HOME}/cups/edit", filled(lock_version="0", name="", **{"variants-1-bundle_slug": "no-such"})
+    )
+
+    assert (answer.status_code, set(answer.context["form"].errors)) == (422, {"name"})
+    assert "no-such" in str(answer.context["variants"].forms[1].errors["bundle_slug"])
+    assert Experiment.objects.get(slug="cups").name == "Cups"
+
+
+def test_clone__bad_slug_and_no_name__are_told_at_once(client_as: ClientAs) -> None:
+    make_experiment(slug="cups")
+
+    answer = client_as("merchandiser").post(f"{HOME}/cups/clone", {"slug": "Not/safe", "name": ""})
+
+    assert set(answer.context["form"].errors) == {"slug", "name"}
+    assert Experiment.objects.count() == 1
+
+
+def test_new__every_field_of_a_variant__says_what_it_is_for(client_as: ClientAs) -> None:
+    page = client_as("merchandiser").get(f"{HOME}/new")
+
+    control = page.context["variants"].forms[0]
+    assert all(field.help_text for field in control)
+    assert page.content.decode().count('id="id_variants-0-weight_helptext"') == 1
+
+
 def test_new__slug_taken__stands_beside_the_slug(client_as: ClientAs) -> None:
     make_experiment(slug="cups")
     make_bundle(bundle_slug="cups-a")
@@ -131,6 +241,7 @@ def test_edit__stale_page__keeps_what_the_other_wrote(client_as: ClientAs) -> No
     experiment.refresh_from_db()
     assert answer.status_code == 422
     assert "Somebody changed" in answer.content.decode()
+    assert "another value" not in answer.content.decode()
     assert experiment.name == "Cup and saucer"
 
 

@@ -149,7 +149,7 @@ def test_page__paused_for_a_drop_in_revenue__tells_money_and_no_acceptance(clien
     assert "−3.89 EUR" in pause, "300 of 2,000 spend 32.40 EUR, in the control 600 of 2,000: 4.86 less 0.9 times 9.72"
     assert "Control, same time" not in pause
     assert "the contrast with control is at most −" in page
-    assert "pauses at below 0 EUR" in page
+    assert "pauses below 0 EUR" in page
 
 
 @pytest.mark.django_db

@@ -44,6 +44,26 @@ def test_list__of_each_table__opens(client_as: ClientAs, model: type[Model]) -> 
     assert client_as("").get(address(model), follow=True).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("role", "model", "query", "heading", "link"),
+    [
+        ("", Bundle, "", "No bundles yet", "/admin/catalog_experiments/bundle/add/"),
+        ("", Bundle, "?q=teapot", "Nothing matches", "?"),
+        ("", Bundle, "?is_active__exact=1", "Nothing matches", "?"),
+        ("viewer", Bundle, "", "No bundles yet", None),
+        ("", JobRun, "", "No job runs yet", None),
+    ],
+)
+def test_list__without_rows__says_why_and_what_to_do(
+    client_as: ClientAs, role: str, model: type[Model], query: str, heading: str, link: str | None
+) -> None:
+    page = client_as(role).get(address(model) + query).content.decode()
+
+    told = page.partition(heading)[2].partition("</div>")[0]
+    assert told
+    assert (f'href="{link}"' in told) if link else ("href" not in told)
+
+
 @pytest.mark.parametrize("model", [Cohort, Moment])
 def test_list__of_days__shows_segments_and_no_hours(client_as: ClientAs, model: type[Cohort | Moment]) -> None:
     phase = make_running_experiment().current_phase

@@ -206,6 +206,34 @@ def test_resume__page__says_which_phase_it_will_be(
     assert told in page
 
 
+@pytest.mark.parametrize("verb", ["complete", "conclude"])
+def test_won__and_nothing_ships__is_done_once_somebody_says_that_it_is_meant(client_as: ClientAs, verb: str) -> None:
+    client, experiment = client_as("merchandiser"), make_running_experiment()
+    if verb == "conclude":
+        CatalogExperimentService("key:shop").complete("cup-saucer", now=timezone.now())
+    answers = {"conclusion": "won", "winner_key": "", "learnings": "", "lock_version": version_of(experiment)}
+
+    asked = client.post(f"{HOME}/cup-saucer/{verb}", answers)
+    experiment.refresh_from_db()
+    conclusion_when_asked = experiment.conclusion
+    meant = press(client, experiment, verb, **answers, is_meant="on")
+
+    experiment.refresh_from_db()
+    assert (asked.status_code, conclusion_when_asked) == (409, "")
+    assert "It won, yet nothing ships: every shopper goes on seeing the control." in asked.content.decode()
+    assert asked.context["form"].errors == {"is_meant": ["Tick this, or name the variant to ship."]}
+    assert (meant, experiment.status, experiment.conclusion, experiment.winner) == (302, "completed", "won", None)
+
+
+@pytest.mark.parametrize("conclusion", ["lost", "inconclusive", "stopped_early", "invalid"])
+def test_complete__nothing_ships_of_what_did_not_win__asks_nothing(client_as: ClientAs, conclusion: str) -> None:
+    experiment = make_running_experiment()
+
+    status = press(client_as("merchandiser"), experiment, "complete", conclusion=conclusion, winner_key="")
+
+    assert status == 302
+
+
 def test_complete__without_a_conclusion__asks_for_one(client_as: ClientAs) -> None:
     experiment = make_running_experiment()
 

@@ -1,11 +1,16 @@
 """Every refusal is a problem document: also those of the framework, of the database, and of faults of ours."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import IntegrityError, InterfaceError, OperationalError, connection
+from django.template.loader import render_to_string
+from django.test import Client
 
 from catalog_experiments.api.errors import translate
 from tests.builders import make_experiment
 from tests.catalog_experiments.api.conftest import Api, json_of, problem_of
+
+HOME = "/admin/merchandising/bundles"
 
 
 @pytest.mark.parametrize(
@@ -23,6 +28,45 @@ def test_unknown_address__outside_the_api__is_a_page(nobody: Api) -> None:
     assert response.headers["Content-Type"].startswith("text/html")
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("address", "way_back"),
+    [("/no-such-page", "/"), ("/admin/merchandising/bundles/none", HOME), ("/admin/none/", HOME)],
+)
+def test_unknown_address__outside_the_api__leads_back_to_the_house_it_is_in(
+    admin_client: Client, address: str, way_back: str
+) -> None:
+    page = admin_client.get(address)
+
+    assert page.status_code == 404
+    assert f'<a href="{way_back}">' in page.content.decode()
+    assert "catalog_experiments/plain.css" in page.content.decode()
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+def test_refusal_page__rendered_without_a_request__says_one_thing_and_leads_back(status: int) -> None:
+    page = render_to_string(f"{status}.html")
+
+    assert page.count("<h1>") == page.count("</a>") == 1
+    assert '<a href="/">' in page
+
+
+def test_forbidden__outside_the_api__is_a_page_in_the_house_style(client: Client, db: None) -> None:
+    client.force_login(User.objects.create_user("guest", is_staff=True))
+
+    page = client.get(HOME)
+
+    assert page.status_code == 403
+    assert "<h1>Not allowed</h1>" in page.content.decode()
+
+
+def test_form_without_a_token__outside_the_api__says_that_nothing_was_done(db: None) -> None:
+    page = Client(enforce_csrf_checks=True).post("/admin/login/", {"username": "a", "password": "b"})
+
+    assert page.status_code == 403
+    assert "<h1>Please send it again</h1>" in page.content.decode()
+
+
 def test_database_away__outside_the_api__asks_to_come_back(nobody: Api) -> None:
     def refuse(*args: object) -> None:
         raise OperationalError("connection refused, secret detail")
@@ -34,6 +78,7 @@ def test_database_away__outside_the_api__asks_to_come_back(nobody: Api) -> None:
     assert response.status_code == 503
     assert response.headers["Retry-After"]
     assert "Back in a moment" in response.content.decode()
+    assert '<a href="/basket">Try again</a>' in response.content.decode()
     assert "secret" not in response.content.decode()
 
 

@@ -124,6 +124,36 @@ def test_complete__with_conclusion__keeps_what_was_learned(api: Api, draft: Expe
     assert shown["completed_at"] is not None
 
 
+@pytest.mark.parametrize(
+    ("body", "codes"),
+    [
+        ({"conclusion": "won"}, ["nothing_ships"]),
+        ({"conclusion": "won", "winner": "test"}, []),
+        ({"conclusion": "lost"}, []),
+        ({}, []),
+    ],
+)
+def test_complete__won_and_nothing_ships__is_done_and_warned_of(
+    api: Api, draft: Experiment, body: dict[str, str], codes: list[str]
+) -> None:
+    api.post(f"{HERE}/publish")
+
+    shown = json_of(api.post(f"{HERE}/complete", body))
+
+    assert shown["status"] == "completed"
+    assert [(check["code"], check["outcome"]) for check in shown["warnings"]] == [(code, "warn") for code in codes]
+
+
+def test_conclude__won_and_nothing_ships__is_stored_and_warned_of(api: Api, draft: Experiment) -> None:
+    api.post(f"{HERE}/publish")
+    api.post(f"{HERE}/complete")
+
+    shown = json_of(api.post(f"{HERE}/conclude", {"conclusion": "won"}))
+
+    assert shown["conclusion"] == "won"
+    assert [check["fix_url"] for check in shown["warnings"]] == [f"/admin/merchandising/bundles/{draft.slug}/conclude"]
+
+
 def test_complete__unknown_winner__answers_422(api: Api, draft: Experiment, fingerprint: Callable[[], str]) -> None:
     api.post(f"{HERE}/publish")
     before = fingerprint()

@@ -15,7 +15,7 @@ from catalog_experiments.guardrails import (
     dump_config,
     effective_minimum,
     parse_config,
-    unexplained,
+    refusals,
 )
 
 fractions = st.floats(0.01, 0.99)
@@ -124,9 +124,15 @@ def test_effective_minimum__own_guardrail_of_zero__falls_back_to_the_alias() -> 
     assert effective_minimum(GuardrailConfig(), 0) == 0
 
 
-def test_unexplained__persistent__wants_a_reason_and_takes_one() -> None:
+def test_refusals__persistent__wants_a_reason_and_takes_one() -> None:
     bare, told = {"pause_rule": "persistent"}, {"pause_rule": "persistent", "pause_rule_reason": "As before"}
 
-    assert [error.field for error in unexplained(parse_config(bare))] == ["pause_rule_reason"]
-    assert unexplained(parse_config(told)) == ()
-    assert unexplained(parse_config({})) == ()
+    assert [error.field for error in refusals(bare)] == ["pause_rule_reason"]
+    assert refusals(told) == ()
+    assert refusals({}) == ()
+
+
+def test_refusals__unreadable_bound_beside_what_belongs_to_it__blames_the_bound_alone() -> None:
+    errors = refusals({"max_drop_vs_control": "a tenth", "drop_metric": "revenue"})
+
+    assert [error.field for error in errors] == ["max_drop_vs_control"]
