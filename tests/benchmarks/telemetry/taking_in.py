@@ -5,7 +5,7 @@ already, in chunks of ten thousand. `bulk_create` makes its models of values tha
 a claim, hashes an id, decides on a bundle or tells what became of each item, as intake does.
 
 Prints by name, as JSON, the seconds by the clock and the processor seconds, those of this process and of its
-PostgreSQL backend together: while COPY sends a piece, or intake reads, the backend stores the one before.
+PostgreSQL backend together: while the backend stores, COPY sends the next rows and intake reads them.
 """
 
 from __future__ import annotations
