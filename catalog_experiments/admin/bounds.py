@@ -207,7 +207,7 @@ def _words(verdict: Mapping[str, Any], bound: Mapping[str, Any]) -> str:
         return "too few visitors yet"
     if bound["log_e"] is not None and bound["log_e"] > 0:
         way = bound["log_e"] / math.log(bound["pause_line"])
-        return f"{way:.0%} of the way to a pause"
+        return f"{100 * way:.0f} % of the way to a pause"
     return "no evidence against it"
 
 
