@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from django.db import connection
 
+from catalog_experiments.aggregation.persons import IDS, TOLD_LATELY, are_there, lay_out_members
 from catalog_experiments.aggregation.scope import HISTORY, Scope
 from catalog_experiments.aggregation.units import COLUMNS
 from catalog_experiments.aggregation.workbench import Workbench
@@ -51,6 +52,40 @@ JOIN news ON news.unit = buyer.unit
 WHERE news.revised_at >= buyer.since AND news.placed_at >= buyer.exposed_at - {HISTORY}
     AND news.placed_at < buyer.exposed_at + buyer.attribution"""
 
+# Of people with news of any id, and of people told of since: `related` are ids of theirs that met a phase.
+TOLD_OF = "(SELECT unit FROM news UNION SELECT unit FROM affected)"
+
+# Orders under a person's other ids may have become a unit's, or have ceased to be: where such an order is news itself,
+# or where the person's exposures or aliases are. A unit without such an order is left alone.
+RELATE = f"""
+INSERT INTO affected
+WITH met AS MATERIALIZED (
+    SELECT phase.phase_id, phase.since, phase.attribution, phase.open_from, person.customer, person.told_at,
+           exposure.unit, exposure.exposed_at, exposure.latest_at
+    FROM phases phase
+    CROSS JOIN LATERAL (
+        SELECT unit, exposed_at, COALESCE(moved_from_at, exposed_at) AS latest_at FROM catalog_bundle_exposures kept
+        WHERE kept.retention_month = phase.month AND kept.experiment_id = phase.experiment_id
+            AND kept.phase_id = phase.phase_id AND kept.unit = ANY({IDS.format(members="members")})
+        OFFSET 0
+    ) AS exposure
+    JOIN members person ON person.unit = exposure.unit
+), moved AS (
+    SELECT phase_id, customer FROM met WHERE told_at >= since
+    UNION
+    SELECT affected.phase_id, person.customer FROM affected JOIN members person USING (unit) WHERE is_exposure_news
+)
+SELECT DISTINCT met.phase_id, met.unit, met.exposed_at, met.latest_at, met.attribution, met.open_from, false
+FROM met
+JOIN members other ON other.customer = met.customer AND other.unit <> met.unit
+CROSS JOIN LATERAL (
+    SELECT revised_at FROM catalog_checkout_orders kept
+    WHERE kept.unit = other.unit AND kept.placed_at >= met.exposed_at - {HISTORY}
+        AND kept.placed_at < met.latest_at + met.attribution OFFSET 0
+) AS placed
+LEFT JOIN moved ON moved.phase_id = met.phase_id AND moved.customer = met.customer
+WHERE placed.revised_at >= met.since OR moved.phase_id IS NOT NULL"""
+
 DAY = "(exposed_at AT TIME ZONE 'UTC')::date"
 RECOUNTED = f"""
 SELECT DISTINCT phase_id, day::date AS cohort_date
@@ -64,13 +99,23 @@ FROM recounted JOIN phases phase USING (phase_id) WHERE recounted.cohort_date < 
 
 HOURS = f"""
 SELECT DISTINCT affected.phase_id, date_trunc('hour', placed.placed_at, 'UTC') AS outcome_hour_at
-FROM affected
+FROM {{affected}} AS affected
 CROSS JOIN LATERAL (
     SELECT placed_at FROM catalog_checkout_orders kept
     WHERE kept.unit = affected.unit AND kept.placed_at >= affected.exposed_at
         AND kept.placed_at < affected.latest_at + affected.attribution OFFSET 0
 ) AS placed
 WHERE {DAY} < open_from"""
+
+AFFECTED_WITH_OTHERS = """(
+    SELECT phase_id, unit, exposed_at, latest_at, attribution, open_from FROM affected
+    UNION ALL
+    SELECT affected.phase_id, other.unit, affected.exposed_at, affected.latest_at, affected.attribution,
+           affected.open_from
+    FROM affected
+    JOIN members person ON person.unit = affected.unit
+    JOIN members other ON other.customer = person.customer AND other.unit <> person.unit
+)"""
 
 CHOSEN = """
 SELECT phase_id, unit FROM affected
@@ -84,6 +129,15 @@ CROSS JOIN LATERAL (
 WHERE EXISTS (
     SELECT 1 FROM catalog_bundle_order_outcomes outcome JOIN offered offer ON offer.bundle_id = outcome.bundle_id
     WHERE outcome.order_id = placed.id AND offer.phase_id = hours.phase_id)"""
+
+# Whoever bought in those hours did so for the unit that stays of the person.
+CHOOSE_OTHERS = """
+INSERT INTO chosen
+SELECT chosen.phase_id, other.unit
+FROM chosen
+JOIN buyers person ON person.unit = chosen.unit
+JOIN buyers other ON other.customer = person.customer
+EXCEPT SELECT phase_id, unit FROM chosen"""
 
 FORMER = f"""
 SELECT {", ".join(f"kept.{name}" for name in COLUMNS)}
@@ -102,11 +156,17 @@ def is_too_much(scope: Scope) -> bool:
 def find_news(bench: Workbench) -> bool:
     """Leave `affected`, `recounted`, `closed`, `hours`, `chosen` and `former`; say whether there is any news."""
     bench.lay_out("news", NEWS)
-    if not bench.lay_out("affected", AFFECTED):
+    count = bench.lay_out("affected", AFFECTED)
+    has_members = are_there(bench) and bool(lay_out_members(bench, "members", of=TOLD_OF, others=TOLD_LATELY))
+    if has_members:
+        count += bench.run(RELATE)
+    if not count:
         return False
     bench.lay_out("recounted", RECOUNTED)
     bench.lay_out("closed", CLOSED)
-    bench.lay_out("hours", HOURS)
+    hours = bench.lay_out("hours", HOURS.format(affected=AFFECTED_WITH_OTHERS if has_members else "affected"))
     bench.lay_out("chosen", CHOSEN)
+    if hours and are_there(bench) and lay_out_members(bench, "buyers", of="chosen"):
+        bench.run(CHOOSE_OTHERS)
     bench.lay_out("former", FORMER)
     return True

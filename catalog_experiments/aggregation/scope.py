@@ -21,7 +21,7 @@ FROM_THE_START = "-infinity"
 PHASES = """
 SELECT * FROM jsonb_to_recordset(%(phases)s::jsonb) AS phase(
     phase_id uuid, experiment_id uuid, month date, attribution interval, since timestamptz, open_from date,
-    hours_from date, currency text)"""
+    hours_from date, currency text, closed_at timestamptz)"""
 
 # One row per served span of a phase. A unit belongs to the span of its exposure; what reaches past `served_to` is cut.
 SPANS = """
@@ -132,6 +132,7 @@ class Scope:
             "open_from": self.open_from.get(phase.pk, FROM_THE_START),
             "hours_from": self.hours_from(phase) or FOREVER,
             "currency": phase.currency,
+            "closed_at": phase.closed_at or FOREVER,
         }
 
     def _span_rows(self, phase: Phase) -> Iterator[dict[str, Any]]:

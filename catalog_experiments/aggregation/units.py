@@ -1,11 +1,12 @@
 # ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
 """What each exposed unit did, before its exposure and in its window: one row per unit with an order, all at once.
 
-The one place where exposures meet orders. Sums, tallies and open units are read from the table `measured` it leaves.
+The one place where exposures meet orders; `persons` adds those under a person's other ids. Sums, tallies and open units are read from the table `measured` it leaves.
 """
 
 from __future__ import annotations
 
+from catalog_experiments.aggregation.persons import ORDERS_OF_OTHERS, lay_out_persons
 from catalog_experiments.aggregation.scope import COUNTS, DAY, ELIGIBLE, HISTORY, HOUR, unguessed
 from catalog_experiments.aggregation.workbench import Workbench
 
@@ -107,12 +108,19 @@ WHERE placed.unit IS NOT NULL AND placed.status IN ('paid', 'confirmed', 'cancel
 
 ALL_ORDERS = "catalog_checkout_orders placed"
 ORDERS_OF_MET = """(
-    SELECT unit, min(exposed_at) AS first_at, max(window_end) AS last_at FROM met GROUP BY unit
+    SELECT unit, min(exposed_at) AS first_at, max(window_end) AS last_at FROM {met} GROUP BY unit
 ) AS known
 CROSS JOIN LATERAL (
     SELECT * FROM catalog_checkout_orders kept WHERE kept.unit = known.unit
         AND kept.placed_at >= known.first_at - interval '28 days' AND kept.placed_at < known.last_at OFFSET 0
 ) AS placed"""
+
+# Orders under the other ids of a person are looked for as long as those of the unit they count for.
+MET_WITH_OTHERS = """(
+    SELECT unit, exposed_at, window_end FROM met
+    UNION ALL
+    SELECT persons.other, met.exposed_at, met.window_end FROM met JOIN persons USING (phase_id, unit)
+) AS met"""
 
 # The orders' own rows are read again for their lines: to carry them along would cost more.
 PLACED_AGAIN = """placed known
@@ -181,7 +189,7 @@ WITH reached AS NOT MATERIALIZED (
                + COALESCE(met.variant_key = ANY (verdict.takers), false)::int AS turn,
            content.pieces AS own_pieces, content.in_bundle
     FROM {{met}} AS met
-    JOIN placed ON placed.unit = met.unit AND {IS_NEAR}
+    JOIN {{placed}} AND {IS_NEAR}
     LEFT JOIN verdicts verdict ON verdict.order_id = placed.id AND verdict.phase_id = met.phase_id
     LEFT JOIN contents content ON content.order_id = placed.id AND content.phase_id = met.phase_id
         AND content.variant_key = met.variant_key
@@ -229,6 +237,11 @@ FROM summed
 WHERE left_at IS NULL OR net_turn IS NOT NULL OR left_turns IS NOT NULL"""
 
 
+OWN = "placed ON placed.unit = met.unit"
+OF_PERSON = f"""(
+    SELECT unit AS owner, NULL::uuid AS only_phase, placed.* FROM placed UNION ALL {ORDERS_OF_OTHERS}
+) AS placed ON placed.owner = met.unit AND (placed.only_phase IS NULL OR placed.only_phase = met.phase_id)"""
+
 ARE_WIDE = "SELECT COALESCE(max(GREATEST(abs(revenue), abs(margin), pieces)) >= 2147483648, false) FROM placed"
 
 
@@ -239,8 +252,9 @@ def measure_all(bench: Workbench) -> None:
     bench.lay_out("lines", LINES.format(orders=ALL_ORDERS))
     bench.lay_out("contents", CONTENTS)
     ((are_wide,),) = bench.fetch(ARE_WIDE)
+    placed = OF_PERSON if lay_out_persons(bench, of=None) else OWN
     met = f"({MET.format(chosen=ALL_EXPOSURES)})"
-    bench.lay_out("measured", MEASURED.format(met=met, narrow="" if are_wide else "::int"))
+    bench.lay_out("measured", MEASURED.format(met=met, placed=placed, narrow="" if are_wide else "::int"))
 
 
 def measure_some(bench: Workbench, *, units: str, days: str | None = None) -> None:
@@ -255,8 +269,9 @@ def measure_some(bench: Workbench, *, units: str, days: str | None = None) -> No
     if days is not None:
         chosen.append(EXPOSURES_OF_DAYS.format(days=days))
     bench.lay_out("met", " UNION ".join(MET.format(chosen=exposures) for exposures in chosen))
-    bench.lay_out("placed", PLACED.format(orders=ORDERS_OF_MET))
+    has_persons = lay_out_persons(bench, of="met")
+    bench.lay_out("placed", PLACED.format(orders=ORDERS_OF_MET.format(met=MET_WITH_OTHERS if has_persons else "met")))
     bench.lay_out("verdicts", VERDICTS.format(outcomes=OUTCOMES_OF_PLACED))
     bench.lay_out("lines", LINES.format(orders=PLACED_AGAIN))
     bench.lay_out("contents", CONTENTS)
-    bench.lay_out("measured", MEASURED.format(met="met", narrow=""))
+    bench.lay_out("measured", MEASURED.format(met="met", placed=OF_PERSON if has_persons else OWN, narrow=""))

@@ -1,6 +1,7 @@
 """The facts: who met which variant when, what was ordered, and which bundles an order took."""
 
 from django.db import models
+from django.db.models.functions import Now
 
 from catalog_experiments.models.bundle import Bundle
 from catalog_experiments.models.experiment import Experiment
@@ -71,13 +72,16 @@ class UnitAlias(models.Model):
     """A customer was seen to be the person behind a visitor id; both are keyed digests.
 
     A visitor id belongs to one customer for good: the first report is kept. What follows for exposures is marked on
-    their rows, for open phases only.
+    their rows, for open phases only; what follows for orders is found by aggregation, in phases that were open then.
     """
 
     id = time_ordered_key()
     visitor = models.UUIDField(unique=True)
     customer = models.UUIDField(db_index=True)
     recorded_at = models.DateTimeField()
+    stored_at = models.DateTimeField(
+        db_default=Now(), db_index=True, help_text="By the database's clock: aggregation finds what is new by it."
+    )
 
     class Meta:
         db_table = "catalog_unit_aliases"

@@ -18,7 +18,7 @@ from catalog_experiments.locking import save_change
 from catalog_experiments.models import ErasedUnit, Experiment, UnitAlias
 from catalog_experiments.models.fields import time_ordered_id
 from catalog_experiments.privacy import records
-from catalog_experiments.privacy.identity import Person, aliases_naming
+from catalog_experiments.privacy.identity import Person, aliases_naming, relatives_of
 from catalog_experiments.publication import publish_document
 
 COUNTING_WAIT = "60s"
@@ -39,6 +39,17 @@ WHERE phase.facts_retired_at IS NULL AND EXISTS (
         AND exposure.unit = known.unit)
 ORDER BY phase.id
 ON CONFLICT (phase_id) DO UPDATE SET phase_id = excluded.phase_id
+"""
+
+# For ids of a person that stay, other orders count from now on: no sums of theirs are kept.
+COUNT_ANEW = """
+UPDATE catalog_bundle_experiment_cursors held SET recorded_to = NULL
+FROM catalog_bundle_experiment_phases phase
+WHERE phase.id = held.phase_id AND EXISTS (
+    SELECT FROM unnest(%s::uuid[]) AS known(unit) JOIN catalog_bundle_exposures exposure
+        ON exposure.retention_month = date_trunc('month', phase.opened_at AT TIME ZONE 'UTC')::date
+        AND exposure.experiment_id = phase.experiment_id AND exposure.phase_id = phase.id
+        AND exposure.unit = known.unit)
 """
 
 # Phases first, then the key of the table: no index serves a unit alone.
@@ -146,13 +157,17 @@ def erase_unit(person: Person, *, actor: str, now: datetime, also: Callable[[], 
 
 @transaction.atomic
 def _erase(person: Person, actor: str, now: datetime, also: Callable[[], None] | None) -> Erasure:
+    relatives = relatives_of(person)
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{COUNTING_WAIT}'")
-        cursor.execute(HOLD_OFF_COUNTING, [person.units])
+        cursor.execute(HOLD_OFF_COUNTING, [person.units + relatives])
     forced_lists = _unforce(person.unit_id, actor, now)
     documents = _clean_documents(person.unit_id)
     was_erased = _lay_tombstones(person, now)
     exposures, orders, outcomes = _erase_facts(person.units)
+    if relatives:
+        with connection.cursor() as cursor:
+            cursor.execute(COUNT_ANEW, [relatives])
     aliases, _ = UnitAlias.objects.filter(aliases_naming(person.units)).delete()
     if also is not None:
         also()

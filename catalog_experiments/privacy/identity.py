@@ -42,6 +42,12 @@ def find_person(unit_id: str, *, follow_aliases: bool) -> Person:
     return Person(unit_id, own, tuple(sorted({*customers, *visitors} - set(own))))
 
 
+def relatives_of(person: Person) -> list[UUID]:
+    """Return the digests of the same person, by aliases as they are known now, that are none of those given."""
+    everyone = find_person(person.unit_id, follow_aliases=True)
+    return sorted(set(everyone.units) - set(person.units))
+
+
 def aliases_naming(units: list[UUID]) -> Q:
     """Return the condition of the aliases in which one of the units stands, on either side."""
     return Q(visitor__in=units) | Q(customer__in=units)

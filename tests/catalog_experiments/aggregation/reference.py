@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
-from catalog_experiments.models import Exposure, Order, OrderOutcome, Phase
+from catalog_experiments.models import Exposure, Order, OrderOutcome, Phase, UnitAlias
 
 HOUR, DAY = dt.timedelta(hours=1), dt.timedelta(days=1)
 
@@ -28,7 +29,22 @@ def served_until(phase: Phase, moment: dt.datetime) -> dt.datetime | None:
 
 def counting_units(phase: Phase) -> list[tuple[Exposure, dt.datetime]]:
     marks = {"is_mixed": False, "is_fault": False, "is_merged": False, "is_holdout": False}
-    return _served(phase, Exposure.objects.filter(phase=phase, **marks))
+    return _served(phase, Exposure.objects.filter(phase=phase, excluded_as=None, **marks))
+
+
+def ids_of(phase: Phase, row: Exposure) -> set[UUID]:
+    """Return the ids whose orders count for an exposure: its own, and of a person all that do not count themselves."""
+    known = [
+        alias for alias in UnitAlias.objects.all() if phase.closed_at is None or alias.recorded_at < phase.closed_at
+    ]
+    customers = {alias.customer for alias in known if row.unit in (alias.visitor, alias.customer)}
+    person = {unit for alias in known if alias.customer in customers for unit in (alias.visitor, alias.customer)}
+    marks = {"is_mixed": False, "is_fault": False, "is_merged": False, "is_holdout": False}
+    rows = Exposure.objects.filter(phase=phase, unit__in=person, excluded_as=None, **marks)
+    counting = [met.unit for met in sorted(rows, key=lambda met: (met.exposed_at, met.variant_key, met.unit))]
+    if counting and counting[0] == row.unit:
+        return {row.unit, *person} - set(counting[1:])
+    return {row.unit}
 
 
 def _served(phase: Phase, rows: Iterable[Exposure]) -> list[tuple[Exposure, dt.datetime]]:
@@ -63,7 +79,7 @@ def eligible(phase: Phase, row: Exposure, until: dt.datetime) -> list[Order]:
     """Return the orders that may be the outcome of an exposure, cancelled ones too, in their order."""
     end = min(row.exposed_at + phase.window_days * DAY, until)
     slugs = [entry["bundle_slug"] for entry in phase.variants if entry["bundle_slug"]]
-    orders = Order.objects.filter(unit=row.unit, outcomes__bundle__bundle_slug__in=slugs).distinct()
+    orders = Order.objects.filter(unit__in=ids_of(phase, row), outcomes__bundle__bundle_slug__in=slugs).distinct()
     return sorted(
         (order for order in orders if row.exposed_at <= order.placed_at < end and order.status != "pending"),
         key=lambda order: (order.placed_at, order.order_ref),
@@ -145,7 +161,9 @@ class Person:
     def __init__(self, phase: Phase, row: Exposure, until: dt.datetime) -> None:
         self.phase, self.row = phase, row
         met, end = row.exposed_at, row.exposed_at + phase.window_days * DAY
-        known = list(Order.objects.filter(unit=row.unit, status__in=["paid", "confirmed"], excluded_as=None))
+        known = list(
+            Order.objects.filter(unit__in=ids_of(phase, row), status__in=["paid", "confirmed"], excluded_as=None)
+        )
         self.history = [order for order in known if met - 28 * DAY <= order.placed_at < met]
         self.orders = [order for order in known if met <= order.placed_at < end]
         self.own = [order for order in self.orders if order.currency == phase.currency]
@@ -228,6 +246,8 @@ def reference_counts(phase: Phase) -> dict[Any, tuple[int, ...]]:
         marks = (row.is_mixed, row.is_fault, row.is_merged)
         if row.is_holdout:
             own[5] += 1
+        elif row.excluded_as:
+            continue
         elif any(marks):
             for place, mark in enumerate(marks, start=2):
                 own[place] += mark
@@ -235,7 +255,9 @@ def reference_counts(phase: Phase) -> dict[Any, tuple[int, ...]]:
             own[0] += 1
             own[1] += row.exposed_at + phase.window_days * DAY <= until
             own[6] += any(
-                _is_revised(order) for order in Order.objects.filter(unit=row.unit) if _is_near(phase, row, order)
+                _is_revised(order)
+                for order in Order.objects.filter(unit__in=ids_of(phase, row))
+                if _is_near(phase, row, order)
             )
     return {key: tuple(own) for key, own in counts.items()}
 

@@ -199,7 +199,7 @@ one_sided_events = st.builds(
 )
 alias_events = st.builds(
     lambda visitor, customer: AliasEvent(f"u{visitor}", f"u{customer}"),
-    st.sampled_from([1, 3]),
+    st.sampled_from([0, 1, 3]),
     st.sampled_from([5, 6]),
 )
 
@@ -219,7 +219,7 @@ def order_events(draw: st.DrawFn) -> OrderEvent:
         placed_at=placed_at,
         currency="USD" if number == 9 else "EUR",
         lines=tuple(lines),
-        unit_id=f"u{number % 5}",
+        unit_id=f"u{number % 7}",
         status=status,
         cancelled_at=placed_at if status == "cancelled" else None,
         refunded_minor=draw(st.sampled_from([0, 0, 150])),
@@ -232,7 +232,7 @@ steps = st.lists(
         exposure_events,
         order_events(),
         alias_events,
-        st.sampled_from(["run", "early_run", "early_run", "tick", "pause", "resume"]),
+        st.sampled_from(["run", "early_run", "early_run", "tick", "pause", "resume", "close"]),
     ),
     min_size=1,
     max_size=25,
@@ -246,11 +246,13 @@ def apply(step: Any, phase: Phase, place: int) -> None:
     elif isinstance(step, OrderEvent):
         record_orders([step], now=END)
     elif isinstance(step, AliasEvent):
-        record_aliases([step], now=END)
+        record_aliases([step], now=NOON + place * 6 * HOUR)
     elif step in CLOCKS:
         BundleAcceptanceAggregator().recompute(now=CLOCKS[step])
     elif step == "tick":
         refresh_tallies([phase.experiment_id], now=CLOCKS["early_run"])
+    elif step == "close":
+        Phase.objects.filter(pk=phase.pk, closed_at=None).update(closed_at=NOON + place * 6 * HOUR + HOUR)
     else:
         _serve(phase, step, NOON + place * 6 * HOUR)
 
@@ -301,7 +303,7 @@ def _forget_everything() -> None:
         AggregationCursor,
     ):
         model.objects.all().delete()
-    Phase.objects.update(unserved_spans=[])
+    Phase.objects.update(unserved_spans=[], closed_at=None)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -333,6 +335,7 @@ def long_stream(chance: random.Random) -> list[Any]:
     ]
     exposures += [ExposureEvent("cup-saucer", "u0", key, NOON + DAY) for key in ("control", "test")]
     orders = [_random_order(chance, number, units) for number in range(90)]
+    orders[::6] = [replace(order, unit_id=f"customer{place % 6}") for place, order in enumerate(orders[::6])]
     cancelled = [
         replace(order, status="cancelled", cancelled_at=order.placed_at) for order in chance.sample(orders, 15)
     ]
@@ -347,6 +350,8 @@ def long_stream(chance: random.Random) -> list[Any]:
     ]
     stream += ["pause", "resume"] * (chance.random() < 0.5)
     chance.shuffle(stream)
+    for place, visitor in enumerate(units[:9]):
+        stream.insert(place * 13, AliasEvent(visitor, f"customer{place % 6}"))
     return stream
 
 
