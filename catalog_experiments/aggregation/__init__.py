@@ -6,6 +6,7 @@ Third step of the walk, between `intake` and `analysis`. Read it in this order:
 2. `cursors`: a slice locks its phases and learns since when facts are news (`scope`: which phases, served when).
 3. `news`: which units, cohort days and hours those facts can have moved; a phase never counted is counted whole.
 4. `units`: exposures meet orders, once; each unit's amounts stand in one row (`workbench`: such tables of one run).
+   `persons` are asked first: orders under any id of a person are those of the unit that stays.
 5. `tallies`, `cohorts` and from these `moments` follow; `open_units` keeps what the next difference is taken from.
    Young days are told by the hour too (`hourly`), where a drop is judged.
 6. `erased` keeps what a unit had added before its facts are erased, and adds it wherever its day is counted again.

@@ -135,7 +135,8 @@ TOLD_AT = """(
     WHERE visitor = ANY(%(units)s::uuid[]) OR customer = ANY(%(units)s::uuid[]))"""
 RECOUNT = f"""
 UPDATE catalog_bundle_experiment_cursors held
-SET recorded_to = CASE WHEN GREATEST(news.at, {ORDERED_AT}, {TOLD_AT}) < held.recorded_to - {NOT_COUNTED} THEN held.recorded_to END
+SET recorded_to = CASE
+    WHEN GREATEST(news.at, {ORDERED_AT}, {TOLD_AT}) < held.recorded_to - {NOT_COUNTED} THEN held.recorded_to END
 FROM (SELECT phase_id, max(recorded_at) AS at FROM leaving GROUP BY phase_id) AS news
 WHERE held.phase_id = news.phase_id"""
 RECOUNT_HOURS = f"""

@@ -1,7 +1,8 @@
 # ruff: noqa: S608 - statements are made of this package's own texts; values go in as parameters
 """What each exposed unit did, before its exposure and in its window: one row per unit with an order, all at once.
 
-The one place where exposures meet orders; `persons` adds those under a person's other ids. Sums, tallies and open units are read from the table `measured` it leaves.
+The one place where exposures meet orders; `persons` says which orders are a unit's under other ids. Sums, tallies and
+open units are read from the table `measured` it leaves.
 """
 
 from __future__ import annotations

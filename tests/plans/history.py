@@ -20,7 +20,7 @@ from tests.builders import make_bundle, make_experiment, make_phase
 
 NOW = datetime(2024, 6, 15, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
-EXPERIMENTS, EXPOSURES, ORDERS = 40, 1_000_000, 200_000
+EXPERIMENTS, EXPOSURES, ORDERS, ALIASES = 40, 1_000_000, 200_000, 30_000
 RAN_DAYS = 28
 MESSAGES = SHOP_ORDERS = 30_000
 
@@ -91,6 +91,12 @@ JOIN catalog_bundles bundle
     ON bundle.bundle_slug = COALESCE(variant.bundle_slug, 'bundle-' || mod(sold.turn, 40) || '-test')
 ORDER BY sold.turn
 """
+# A tenth of all visitors, two for each customer.
+ALIASED = """
+INSERT INTO catalog_unit_aliases (id, visitor, customer, recorded_at, stored_at)
+SELECT gen_random_uuid(), md5('visitor ' || n)::uuid, md5('customer ' || n / 2)::uuid, at, at
+FROM generate_series(0, %(aliases)s - 1) AS n, LATERAL (SELECT %(now)s - interval '160 days' AS at) AS told
+"""
 MESSAGED = """
 WITH alerts AS (
     INSERT INTO notifications_alerts (id, dedupe_key, kind, severity, subject, summary, facts, occurred_at, created_at,
@@ -125,6 +131,7 @@ def make_history() -> None:
     values: dict[str, Any] = {
         "now": NOW,
         "each": EXPOSURES // EXPERIMENTS,
+        "aliases": ALIASES,
         "messages": MESSAGES,
         "shop_orders": SHOP_ORDERS,
     }
@@ -132,7 +139,7 @@ def make_history() -> None:
         cursor.execute("SET work_mem = '256MB'; SET maintenance_work_mem = '256MB'")
         with _without_indexes(cursor, "catalog_bundle_exposures"):
             cursor.execute(EXPOSED, values)
-        for statement in (SOLD, ORDERED, SAID, MESSAGED, KEPT_BY_THE_SHOP):
+        for statement in (SOLD, ORDERED, SAID, ALIASED, MESSAGED, KEPT_BY_THE_SHOP):
             cursor.execute(statement, values)
         cursor.execute("DROP TABLE sold")
         cursor.execute("RESET work_mem; RESET maintenance_work_mem")

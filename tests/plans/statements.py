@@ -37,6 +37,7 @@ NEWS = {
     "aggregation.news.COUNT_NEWS": "Is there so much news that counting everything is cheaper?",
     "aggregation.news.find_news (news)": "Which orders were recorded or changed since the last run?",
     "aggregation.news.find_news (affected)": "Which units met a phase or ordered since the last run?",
+    "aggregation.news.RELATE": "Which other units of these people may have orders of theirs counted for them?",
     "aggregation.news.find_news (hours)": "In which hours lie the orders of units from days that are closed?",
     "aggregation.news.find_news (chosen)": "Whom to measure again: affected units, and all who ordered in those hours.",
     "aggregation.news.find_news (former)": "What did the affected units add to their sums before?",
@@ -60,6 +61,10 @@ WHOLE = {
     ),
     "aggregation.units.measure_all (lines)": Heavy(
         "How many pieces of the bundles' products do orders since the first phase hold?"
+    ),
+    "aggregation.persons.lay_out_persons (persons)": Heavy(
+        "Which unit stays of each person, and under which other ids did it order?",
+        {FIRST: "more people than are worth looking up, and more than twelve phases: their months are read once"},
     ),
     "aggregation.units.measure_all (measured)": Heavy(
         "Meet exposures and orders: what did each unit with an order do?",
@@ -111,6 +116,7 @@ LEAVING = {
     "privacy.records.orders_of": Heavy("What did a person order, and which bundles did the orders take?"),
     "privacy.records.RUNNING_SUMS": Heavy("What does a person add to sums that are open?"),
     "privacy.erasure.HOLD_OFF_COUNTING": Heavy("Which phases must not be counted while a person is erased?"),
+    "privacy.erasure.COUNT_ANEW": Heavy("Which phases did other ids of the person meet, when these are to stay?"),
     "aggregation.erased.MET": Heavy("Which phases did the person meet?"),
     "aggregation.erased._keep_cohorts (leaving)": Heavy("The exposures that leave, locked."),
     "aggregation.erased.RECOUNT": Heavy("Count phases whole that have not counted all of the person's facts yet."),

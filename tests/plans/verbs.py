@@ -191,6 +191,7 @@ def forget() -> None:
     person = find_person(VISITOR, follow_aliases=True)
     preview(person)
     disclose(person, now=LATER)
+    erase_unit(find_person(TABLET, follow_aliases=False), actor="user:mara", now=LATER)
     gone = erase_unit(person, actor="user:mara", now=LATER)
     if not (gone.exposures and gone.orders):
         raise AssertionError(f"nothing was stored of the person: {gone}")

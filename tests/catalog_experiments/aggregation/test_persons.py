@@ -23,7 +23,6 @@ from catalog_experiments.intake import (
 from catalog_experiments.models import (
     AggregationCursor,
     ErasedCohort,
-    Experiment,
     Exposure,
     GuardrailTally,
     Moment,
@@ -33,7 +32,7 @@ from catalog_experiments.models import (
 )
 from catalog_experiments.privacy import erase_unit, find_person
 from catalog_experiments.units import digest_unit
-from tests.builders import NOON, make_phase
+from tests.builders import NOON
 from tests.catalog_experiments.aggregation.test_refresh import (
     assert_counted_right,
     everything,
