@@ -175,6 +175,11 @@ REVISIONS = """CASE WHEN left_turns IS NULL THEN 0
                     WHERE before.turn < own.turn AND before.at >= own.at))
        END + COALESCE((net_turn >> 1) & 1, 0) + (left_at IS NOT NULL AND net_turn IS NOT NULL)::int"""
 
+# In one order, whichever way the rows were read: what is kept of a unit is held against what is counted anew.
+FOREIGN = """CASE WHEN foreign_revenue IS NOT NULL THEN (
+           SELECT jsonb_agg(money ORDER BY money) FROM jsonb_array_elements(foreign_revenue) AS money)
+       END"""
+
 # `{narrow}` makes amounts four bytes wide where all of them fit: sums of eight go by way of decimals.
 MEASURED = f"""
 WITH reached AS NOT MATERIALIZED (
@@ -230,7 +235,7 @@ SELECT phase_id, unit, variant_key, cohort_date, cohort_hour, is_uncut, is_uncut
        LEAST(day_revenue, revenue_cap) AS day_revenue, LEAST(margin, margin_cap) AS margin,
        margin AS raw_margin, bought::int::bigint AS bought, took::int::bigint AS took,
        day_bought::int::bigint AS day_bought, day_took::int::bigint AS day_took, own_orders, orders, pieces,
-       own_pieces - bundled AS alone, bundled, foreign_revenue,
+       own_pieces - bundled AS alone, bundled, {FOREIGN} AS foreign_revenue,
        CASE WHEN left_at IS NULL THEN counted_at END AS net_at, COALESCE(net_turn & 1, 0) AS net_accepted,
        CASE WHEN left_at IS NULL THEN first_at END AS gross_at, COALESCE(gross_turn & 1, 0) AS gross_accepted,
        first_at, {REVISIONS} AS revisions

@@ -1,7 +1,8 @@
 """Who is one person: a customer joins the visitor ids it was seen under, and is counted once in each open phase.
 
 Of a person's exposures in a phase the earliest stays; the later ones become `merged`, or all of them `mixed` when they
-showed different variants. A phase that is closed is never rewritten.
+showed different variants. A phase that is closed is never rewritten. Orders stay as they are: for whom they count is
+found where they are counted.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import datetime as dt
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ OPEN, CLOSED = NOON + 4 * DAY, NOON + 20 * DAY
 """When the first cohort day is open, and when it is closed."""
 PHONE, DESK, CUSTOMER = "phone", "desk", "customer"
 
-Step = Callable[[], None]
+Step = Callable[[], object]
 
 
 @pytest.fixture(autouse=True)
@@ -85,7 +86,8 @@ def count(now: dt.datetime = OPEN) -> None:
 def revenue(key: str = "test") -> tuple[int, int]:
     """Return units and money of a variant's first cohort day."""
     sums = Moment.objects.filter(variant_key=key, metric="revenue", segment="", cohort_date=NOON.date())
-    return sums.values_list("n", "total").first() or (0, 0)
+    n, total = sums.values_list("n", "total").first() or (0, 0)
+    return n, int(total)
 
 
 def outcomes() -> tuple[int, ...]:
@@ -133,6 +135,19 @@ def test_orders__under_several_ids__are_one_units_and_its_first_is_the_outcome(p
     unit = OpenUnit.objects.get()
     assert (unit.orders, unit.revenue, unit.x, unit.is_returning) == (3, 7_500, 600, True)
     assert set(GuardrailTally.objects.values_list("outcome_hour_at", "n", "gross_n")) == {(NOON + 3 * HOUR, 1, 1)}
+    assert_whole_and_right(phase, OPEN)
+
+
+def test_orders__in_another_currency__are_kept_in_one_order_whoever_placed_them(phase: Phase) -> None:
+    meet(PHONE)
+    join(PHONE)
+    for unit, hours, price in ((CUSTOMER, 3, 300), (PHONE, 4, 100), (CUSTOMER, 5, 200)):
+        order = OrderEvent(f"U-{hours}", NOON + hours * HOUR, "USD", (OrderLine("cup", 1, price),), unit_id=unit)
+        record_orders([order], now=CLOSED)
+
+    count()
+
+    assert OpenUnit.objects.get().foreign_revenue == [["USD", 100], ["USD", 200], ["USD", 300]]
     assert_whole_and_right(phase, OPEN)
 
 
@@ -332,13 +347,13 @@ def _stream(chance: random.Random) -> list[Step]:
             event = ExposureEvent("cup-saucer", unit, key, NOON + chance.random() * 3 * DAY)
             alias = AliasEvent(unit, f"customer-{number}")
             steps += [
-                lambda event=event: record_exposures([event], now=CLOSED),  # type: ignore[misc]
-                lambda alias=alias: record_aliases([alias], now=NOON + DAY),  # type: ignore[misc]
+                partial(record_exposures, [event], now=CLOSED),
+                partial(record_aliases, [alias], now=NOON + DAY),
             ]
         for place in range(5):
             order = _order(chance, f"{number}-{place}", chance.choice([*ids, f"customer-{number}"]))
             later = [order] if place else [order, replace(order, status="cancelled", cancelled_at=order.placed_at)]
-            steps += [lambda told=told: record_orders([told], now=CLOSED) for told in later]  # type: ignore[misc]
+            steps += [partial(record_orders, [told], now=CLOSED) for told in later]
     chance.shuffle(steps)
     return steps
 
