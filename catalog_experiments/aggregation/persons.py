@@ -71,7 +71,7 @@ FROM persons JOIN placed ON placed.unit = persons.other"""
 
 def are_there(bench: Workbench) -> bool:
     """Say whether any two ids are known to be one person's."""
-    ((found,),) = bench.fetch(ARE_THERE)
+    ((found,),) = bench.fetch_once(ARE_THERE)
     return bool(found)
 
 

@@ -73,6 +73,7 @@ class Workbench:
         self.scope = scope
         self._parameters: Mapping[str, Any] = {**scope.parameters(), **parameters}
         self._tables: list[str] = []
+        self._answers: dict[str, list[tuple[Any, ...]]] = {}
         for name, select in (
             ("phases", relations.PHASES),
             ("spans", relations.SPANS),
@@ -103,6 +104,12 @@ class Workbench:
         with connection.cursor() as cursor:
             cursor.execute(statement, self._parameters)
             return list(cursor.fetchall())
+
+    def fetch_once(self, statement: str) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement whose answer no statement of the run changes: asked the first time alone."""
+        if statement not in self._answers:
+            self._answers[statement] = self.fetch(statement)
+        return self._answers[statement]
 
     def clear(self) -> None:
         """Drop the tables."""

@@ -133,8 +133,8 @@ def erase_unit(person: Person, *, actor: str, now: datetime, also: Callable[[], 
     Reports under way are waited for, later ones of the same ids are refused as `erased`. Moments, tallies, metric rows
     and frozen records keep their sums: what the units had added is kept as sums of their days, and counted with these
     from then on. Where ids of the same person stay, phases that these met are counted anew without what went. Orders go
-    with their lines: they are telemetry's copy, the shop's ledger is the shop's. One audit event says how much went, not
-    whose.
+    with their lines: they are telemetry's copy, the shop's ledger is the shop's. One audit event says how much went,
+    not whose.
 
     Args:
         person: from `find_person`.

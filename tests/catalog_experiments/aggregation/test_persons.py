@@ -34,6 +34,7 @@ from catalog_experiments.models import (
 from catalog_experiments.privacy import erase_unit, find_person
 from catalog_experiments.units import digest_unit
 from tests.builders import NOON
+from tests.catalog_experiments.aggregation.test_erased import let_be_counted_long_ago
 from tests.catalog_experiments.aggregation.test_refresh import (
     assert_counted_right,
     everything,
@@ -245,7 +246,7 @@ def test_news__of_nothing__measures_nobody(phase: Phase) -> None:
 @pytest.mark.parametrize("now", [OPEN, CLOSED], ids=["open-day", "closed-day"])
 def test_alias__after_the_end_of_a_phase__leaves_it_as_it_was(phase: Phase, now: dt.datetime) -> None:
     meet(PHONE)
-    meet(DESK, at=NOON + 2 * HOUR)
+    meet(DESK, at=NOON + HOUR / 2)
     join(PHONE)
     buy(CUSTOMER)
     buy(DESK)
@@ -257,6 +258,26 @@ def test_alias__after_the_end_of_a_phase__leaves_it_as_it_was(phase: Phase, now:
     count(now)
 
     assert everything(phase) == before
+    assert outcomes()[0] == 2
+    assert_whole_and_right(phase, now)
+
+
+@pytest.mark.parametrize("now", [OPEN, CLOSED], ids=["open-day", "closed-day"])
+def test_exposure__told_after_the_end__takes_the_persons_orders_and_leaves_each_its_own(
+    phase: Phase, now: dt.datetime
+) -> None:
+    meet(PHONE)
+    join(PHONE, DESK)
+    for unit in (PHONE, DESK, CUSTOMER):
+        buy(unit)
+    Phase.objects.update(closed_at=NOON + 9 * DAY)
+    count(now)
+    before = revenue()
+
+    meet(DESK, at=NOON + HOUR / 2)
+    count(now)
+
+    assert (before, revenue()) == ((1, 7_500), (2, 7_500))
     assert outcomes()[0] == 2
     assert_whole_and_right(phase, now)
 
@@ -299,6 +320,21 @@ def test_erasure__of_a_person__keeps_what_the_unit_had_added(phase: Phase, now: 
     assert ErasedCohort.objects.exclude(phase=None).count() == 1
     assert not Exposure.objects.filter(unit__in=map(digest_unit, (PHONE, DESK))).exists()
     assert BundleAcceptanceAggregator().verify(now=now).corrected == 0
+
+
+def test_erasure__of_a_person_nobody_counted_as_one_yet__keeps_what_it_would_have_added(phase: Phase) -> None:
+    meet(PHONE)
+    buy(CUSTOMER)
+    let_be_counted_long_ago()
+    count()
+    before = revenue()
+
+    join(PHONE)
+    erase_unit(find_person(CUSTOMER, follow_aliases=True), actor="user:mara", now=OPEN)
+    count()
+
+    assert (before, revenue()) == ((1, 0), (1, 2_500))
+    assert BundleAcceptanceAggregator().verify(now=OPEN).corrected == 0
 
 
 @pytest.mark.parametrize("now", [OPEN, CLOSED], ids=["open-day", "closed-day"])

@@ -258,7 +258,10 @@ def apply(step: Any, phase: Phase, place: int) -> None:
 
 
 def _serve(phase: Phase, step: str, at: dt.datetime) -> None:
-    gaps = Phase.objects.get(pk=phase.pk).unserved_spans
+    phase.refresh_from_db()
+    if phase.closed_at is not None:
+        return
+    gaps = phase.unserved_spans
     is_open = bool(gaps) and gaps[-1][1] is None
     if step == "pause" and not is_open:
         gaps = [*gaps, [at.isoformat(), None]]
