@@ -58,10 +58,12 @@ def _attempt(work: Callable[[], Result], guard: Guard) -> Result:
 ROOMY = f"SET LOCAL work_mem = '{MEMORY}'"
 # Of a few thousand rows a tenth of the usual sample tells enough; the usual one takes longer than their joins.
 FOR_NEWS = f"{ROOMY}; SET LOCAL default_statistics_target = 10"
-FOR_BULK = f"{ROOMY}; SET LOCAL enable_nestloop = off; SET LOCAL statement_timeout = '180s'"
+# Rows of units are taken for fewer than they are: a merge would sort them all once more, on disk.
+JOINED_BY_HASH = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off"
+FOR_BULK = f"{ROOMY}; {JOINED_BY_HASH}; SET LOCAL statement_timeout = '180s'"
 AS_BEFORE = "; ".join(
     f"SET LOCAL {name} TO DEFAULT"
-    for name in ("work_mem", "default_statistics_target", "enable_nestloop", "statement_timeout")
+    for name in ("work_mem", "default_statistics_target", "enable_nestloop", "enable_mergejoin", "statement_timeout")
 )
 
 
