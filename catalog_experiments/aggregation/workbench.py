@@ -55,12 +55,12 @@ def _attempt(work: Callable[[], Result], guard: Guard) -> Result:
         return result
 
 
-ROOMY = f"SET LOCAL work_mem = '{MEMORY}'"
-# Of a few thousand rows a tenth of the usual sample tells enough; the usual one takes longer than their joins.
-FOR_NEWS = f"{ROOMY}; SET LOCAL default_statistics_target = 10"
+# Of what a run lays out a tenth of the usual sample tells enough: the usual one of a few thousand rows takes longer
+# than their joins, and of many tables a twentieth of the whole run.
+FOR_NEWS = f"SET LOCAL work_mem = '{MEMORY}'; SET LOCAL default_statistics_target = 10"
 # Rows of units are taken for fewer than they are: a merge would sort them all once more, on disk.
 JOINED_BY_HASH = "SET LOCAL enable_nestloop = off; SET LOCAL enable_mergejoin = off"
-FOR_BULK = f"{ROOMY}; {JOINED_BY_HASH}; SET LOCAL statement_timeout = '180s'"
+FOR_BULK = f"{FOR_NEWS}; {JOINED_BY_HASH}; SET LOCAL statement_timeout = '180s'"
 AS_BEFORE = "; ".join(
     f"SET LOCAL {name} TO DEFAULT"
     for name in ("work_mem", "default_statistics_target", "enable_nestloop", "enable_mergejoin", "statement_timeout")
@@ -125,7 +125,7 @@ def workbench(scope: Scope, *, is_bulk: bool = False, **parameters: Any) -> Iter
 
     Statements are given the scope's parameters and those named here.
 
-    Bulk work is planned with hash and merge joins alone: a nested loop over two large relations, one of them just made
+    Bulk work is planned with hash joins alone: a nested loop over two large relations, one of them just made
     or just grown, would never end.
     """
     with connection.cursor() as cursor:

@@ -15,7 +15,7 @@ from django.test import Client
 
 from catalog_experiments.models import Experiment
 
-ROUNDS = 9
+ROUNDS = 25
 
 
 @dataclass
