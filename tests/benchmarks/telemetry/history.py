@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from catalog_experiments.aggregation import BundleAcceptanceAggregator
-from catalog_experiments.models import Phase
+from catalog_experiments.models import GuardrailTally, Phase
 from tests.benchmarks.telemetry import by_hand, loop, pages
 from tests.benchmarks.telemetry.facts import Amount, Stretch, Writer
 from tests.benchmarks.telemetry.shop import DAYS, Slot, month_before, open_shop, shelve_more
@@ -29,6 +29,8 @@ FEW_DAYS, HALF_DAYS = DAYS // 10, DAYS // 2
 REFRESHES = 3
 LOOPED = (0, 7)
 """Experiments whose rows the plain loop sums: one with segments, one without."""
+
+TALLY = ("variant_key", "outcome_hour_at", "n", "accepted")
 
 PAGE_OF = 40
 MORE_EXPERIMENTS = 150
@@ -158,9 +160,13 @@ class _Month:
     def _loop(self) -> None:
         phases = Phase.objects.filter(experiment__slug__in=[f"experiment-{number}" for number in LOOPED])
         started = time.perf_counter()
-        for phase in phases:
-            loop.moments_of(phase)
+        found = {phase: loop.sums_of(phase) for phase in phases}
         self.seen["loop"] = (time.perf_counter() - started) * len(self._slots) / len(LOOPED)
+        for phase, (_, tallies) in found.items():
+            rows = GuardrailTally.objects.filter(phase=phase, n__gt=0)
+            kept = {(key, hour): [n, accepted] for key, hour, n, accepted in rows.values_list(*TALLY)}
+            if kept != tallies:
+                raise SystemExit(f"the loop tallies {phase} otherwise")
 
     def _control_center(self) -> None:
         self.seen["control center, 50"] = pages.control_center().count

@@ -1,4 +1,8 @@
-"""The rival: rows loaded as objects and summed in a plain loop, experiment by experiment, as one would without SQL."""
+"""The rival: rows loaded as objects and summed in a plain loop, experiment by experiment, as one would without SQL.
+
+It makes the moments and the guardrail tallies that a first aggregation makes, and stores neither. It is spared the
+rest: cannibalization, other currencies, revisions, units counted apart, expected traffic, a bundle's own acceptance.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,14 @@ UNITS_AT_ONCE = 5_000
 Sums = dict[tuple[object, ...], list[int]]
 """n, total, squares, covariate, its squares and the products, by variant, cohort day, metric and segment."""
 
+Tallies = dict[tuple[str, datetime], list[int]]
+"""First eligible orders and how many of them took the bundle, by variant and hour."""
 
-def moments_of(phase: Phase) -> Sums:
-    """Sum the per-unit metrics of a phase, for all units and by device, country and history."""
+
+def sums_of(phase: Phase) -> tuple[Sums, Tallies]:
+    """Sum the per-unit metrics of a phase, for all units and by device, country and history; tally the outcomes."""
     sums: Sums = defaultdict(lambda: [0, 0, 0, 0, 0, 0])
+    tallies: Tallies = defaultdict(lambda: [0, 0])
     for span in served_spans(phase):
         met = Exposure.objects.filter(
             phase=phase,
@@ -28,14 +36,17 @@ def moments_of(phase: Phase) -> Sums:
             is_fault=False,
             is_merged=False,
             is_holdout=False,
+            excluded_as=None,
         )
         if span.end_at is not None:
             met = met.filter(exposed_at__lt=span.end_at)
         for exposures in _pieces(list(met)):
             orders = _orders_of(exposures)
             for exposure in exposures:
-                _add(sums, phase, exposure, orders.get(exposure.unit, []), span.end_at)
-    return sums
+                own = orders.get(exposure.unit, [])
+                _add(sums, phase, exposure, own, span.end_at)
+                _tally(tallies, phase, exposure, own, span.end_at)
+    return sums, tallies
 
 
 def _orders_of(exposures: Iterable[Exposure]) -> dict[UUID, list[Order]]:
@@ -77,6 +88,25 @@ def _add(sums: Sums, phase: Phase, exposure: Exposure, orders: Sequence[Order], 
     _sum(sums[(*cell, "raw_margin", "")], margin, 0)
     _sum(sums[(*cell, "order_value", "")], revenue, len(bought))
     _sum(sums[(*cell, "units_per_order", "")], pieces, len(bought))
+
+
+def _tally(
+    tallies: Tallies, phase: Phase, exposure: Exposure, orders: Iterable[Order], end_at: datetime | None
+) -> None:
+    start = exposure.exposed_at
+    end = start + timedelta(days=phase.window_days)
+    end = end if end_at is None else min(end, end_at)
+    eligible = [order for order in orders if start <= order.placed_at < end and _is_eligible(phase, order)]
+    if eligible:
+        first = min(eligible, key=lambda order: (order.placed_at, order.order_ref))
+        tally = tallies[exposure.variant_key, first.placed_at.replace(minute=0, second=0, microsecond=0)]
+        tally[0] += 1
+        tally[1] += _took(phase, exposure, [first])
+
+
+def _is_eligible(phase: Phase, order: Order) -> bool:
+    offered = {variant["bundle_slug"] for variant in phase.variants}
+    return any(outcome.bundle.bundle_slug in offered for outcome in order.outcomes.all())
 
 
 def _sum(cell: list[int], value: int, other: int) -> None:
