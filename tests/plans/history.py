@@ -142,8 +142,10 @@ def make_history() -> None:
         for statement in (SOLD, ORDERED, SAID, ALIASED, MESSAGED, KEPT_BY_THE_SHOP):
             cursor.execute(statement, values)
         cursor.execute("DROP TABLE sold")
-        cursor.execute("RESET work_mem; RESET maintenance_work_mem")
+        # Without haste: autovacuum may have come first.
+        cursor.execute("RESET work_mem; RESET maintenance_work_mem; SET lock_timeout = 0")
         cursor.execute("VACUUM ANALYZE")
+        cursor.execute("RESET lock_timeout")
 
 
 @contextmanager
